@@ -1,0 +1,44 @@
+// What the trainer sees of one shard, be it in this process or on another host.
+//
+// A request is started and finished in two calls, so that a remote shard works while the trainer
+// does something else; a local shard does it all in the first. One request at a time.
+#pragma once
+
+#include <span>
+
+#include "common/status.h"
+#include "ps/protocol.h"
+
+namespace dcn::ps {
+
+/// One shard of the job's tables.
+/// Thread safety: calls come from one thread at a time.
+class ShardClient {
+ public:
+  virtual ~ShardClient() = default;
+
+  /// Creates the job's tables; the position in the list is the TableId. Repeating the same list is
+  /// no change. kAlreadyExists: a table of that name differs, or the list does (named).
+  [[nodiscard]] virtual Status CreateTables(std::span<const TableDefinition> tables) = 0;
+
+  /// Starts: applies `push` (once every rank has pushed that step), then reads `pull` as of that
+  /// step. What the requests point to must stay alive and untouched until Finish() has returned.
+  /// Errors come from Finish().
+  virtual void StartPushPull(const PushRequest& push, std::span<const RowsToPull> pull) = 0;
+
+  /// Starts reading rows as of the last applied step. Reading creates no row.
+  virtual void StartPull(std::span<const RowsToPull> pull) = 0;
+
+  /// Waits for the request that was started; then the pulled values are in place.
+  /// kOutOfRange: a step other than the next, or a table that does not exist.
+  /// kInvalidArgument: sizes that do not fit, a gradient that is not finite (table and key named).
+  /// kUnavailable / kDeadlineExceeded (remote shards): names server, shard and request.
+  [[nodiscard]] virtual Status Finish() = 0;
+
+  /// Sets rows' values, with a fresh optimizer state, as of the last applied step.
+  /// values: [keys.size(), dimension]. For tests, imports and restores.
+  [[nodiscard]] virtual Status Assign(TableId table, std::span<const Key> keys,
+                                      std::span<const float> values) = 0;
+};
+
+}  // namespace dcn::ps
