@@ -1,0 +1,54 @@
+#include "common/log.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+namespace dcn {
+namespace {
+
+constexpr std::pair<std::string_view, spdlog::level::level_enum> kLevels[] = {
+    {"trace", spdlog::level::trace}, {"debug", spdlog::level::debug},
+    {"info", spdlog::level::info},   {"warning", spdlog::level::warn},
+    {"error", spdlog::level::err},   {"critical", spdlog::level::critical},
+    {"off", spdlog::level::off},
+};
+
+std::optional<spdlog::level::level_enum> FindLevel(std::string_view name) {
+  for (const auto& [level_name, level] : kLevels) {
+    if (level_name == name) return level;
+  }
+  return std::nullopt;
+}
+
+std::string LevelNames() {
+  std::string names;
+  for (const auto& [name, level] : kLevels) {
+    if (!names.empty()) names += ", ";
+    names += name;
+  }
+  return names;
+}
+
+}  // namespace
+
+Status SetUpLogging(std::string_view program, std::string_view level) {
+  const auto found = FindLevel(level);
+  if (!found) {
+    return Error(StatusCode::kInvalidArgument, "unknown log level '{}'; valid are {}", level,
+                 LevelNames());
+  }
+  auto logger = std::make_shared<spdlog::logger>(
+      std::string(program), std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  logger->set_level(*found);
+  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %n %^%l%$: %v");
+  logger->flush_on(spdlog::level::warn);
+  spdlog::set_default_logger(std::move(logger));
+  return {};
+}
+
+}  // namespace dcn

@@ -1,0 +1,16 @@
+// Logging goes through spdlog's default logger; programs set it up once, in main.
+#pragma once
+
+#include <string_view>
+
+#include "common/status.h"
+
+namespace dcn {
+
+/// Makes the default logger write lines "<date> <time> <program> <level>: <text>" of `level` and
+/// above to stderr, so that stdout stays the program's own output. program: who speaks, for example
+/// "dcn_worker" or "dcn_worker[2]".
+/// kInvalidArgument: an unknown level; the message lists the valid ones, nothing is changed.
+Status SetUpLogging(std::string_view program, std::string_view level);
+
+}  // namespace dcn
