@@ -1,0 +1,60 @@
+// The elementwise parts of the Deep & Cross Network over one slice: what stands between the matrix
+// products. Formulas: CrossLayerSpec (model_spec.h).
+//
+// All matrices are row-major [rows, width]. Column sums run over the rows in order; dot products
+// over sixteen fixed lanes. Nothing here depends on the instruction set.
+#pragma once
+
+#include <cstddef>
+
+#include "worker/model/model_spec.h"
+
+namespace dcn::model {
+
+/// z (in: x W + b) becomes a = act(z); y = x0 * (a + diag_scale * x) + x. y may not alias.
+void CrossForward(const CrossLayerSpec& layer, std::size_t count, const float* x0, const float* x,
+                  float* z, float* y);
+
+/// Backward of one cross layer, but for its products. With g the gradient of y:
+///   z_gradient   = g * x0 * act'(z)
+///   x0_gradient += g * (a + diag_scale * x)        (or =, when is_last)
+///   x_gradient   = g * (1 + diag_scale * x0)       (without the part through W)
+/// and bias_gradient[width] = column sums of z_gradient. x_gradient may be g itself.
+struct CrossBackwardArguments {
+  const float* x0;
+  const float* x;
+  const float* a;  // as CrossForward left it
+  const float* y_gradient;
+  float* z_gradient;
+  float* x0_gradient;
+  float* x_gradient;
+  float* bias_gradient;
+};
+/// is_last: the layer nearest to the deep layers, the first one of the backward pass.
+void CrossBackward(const CrossLayerSpec& layer, std::size_t rows, std::size_t width, bool is_last,
+                   const CrossBackwardArguments& arguments);
+
+/// Backward of the first cross layer, whose x is x0: both gradients fall together into
+///   x0_gradient (+)= g * (a + diag_scale * x0) + g * (1 + diag_scale * x0).
+void FirstCrossBackward(const CrossLayerSpec& layer, std::size_t rows, std::size_t width,
+                        bool is_last, const CrossBackwardArguments& arguments);
+
+/// prediction = h . kernel + bias for each row of h[rows, width].
+void LogitForward(std::size_t rows, std::size_t width, const float* h, const float* kernel,
+                  float bias, float* predictions);
+
+/// Backward of the logit: h_gradient[rows, width] = prediction_gradient x kernel, and the gradients
+/// of kernel [width] and bias [1], summed over the rows.
+void LogitBackward(std::size_t rows, std::size_t width, const float* prediction_gradient,
+                   const float* h, const float* kernel, float* h_gradient, float* kernel_gradient,
+                   float* bias_gradient);
+
+/// Backward of a ReLU: zeroes the gradient where h <= 0; bias_gradient[width] = its column sums.
+void ReluBackward(std::size_t rows, std::size_t width, const float* h, float* gradient,
+                  float* bias_gradient);
+
+/// Squared error of the slice (in double, rows in order) and the gradient of the batch's loss.
+double SquaredError(std::size_t rows, const float* predictions, const float* labels,
+                    float gradient_scale, float* prediction_gradient);
+
+}  // namespace dcn::model

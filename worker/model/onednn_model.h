@@ -1,0 +1,18 @@
+// The fast engine: explicit forward and backward formulas over slices, products by oneDNN.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "worker/model/dense_model.h"
+
+namespace dcn::model {
+
+/// Makes the engine for `threads` callers and slices of 1 to max_slice_rows rows. Slices of exactly
+/// max_slice_rows are the fast case (packed weights). SetParameters borrows its argument: the
+/// values must stay in place until the next SetParameters.
+/// Throws std::runtime_error when oneDNN has no kernel for this machine.
+std::unique_ptr<DenseModel> MakeOnednnModel(const ModelSpec& spec, int threads,
+                                            std::size_t max_slice_rows);
+
+}  // namespace dcn::model
