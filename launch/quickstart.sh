@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# From a bare machine to the experiment's report, in one command: installs what is missing, builds
+# the programs, obtains the data, trains every variant with every seed and says where the report is.
+# Started again, it builds nothing twice and goes on with the runs that are not there yet.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly root
+# shellcheck source=launch/packages.sh
+source "$root/launch/packages.sh"
+# shellcheck source=launch/build.sh
+source "$root/launch/build.sh"
+
+usage() {
+  cat <<'USAGE'
+usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [--jobs N]
+
+  --data DIR         MovieLens files (ratings.dat, …), or "synthetic" for built-in data.
+                     Default: data/ml-1m of this repository; where it is missing it is downloaded;
+                     where there is no network, synthetic data of the same size and shape.
+  --output DIR       where the runs and report.html go. Default: runs/ of this repository.
+  --experiment FILE  what to train. Default: launch/experiments/movielens-1m.toml
+  --jobs N           compilers at a time. Default: one a core, as far as memory allows.
+USAGE
+}
+
+# option_value NAME COUNT VALUE: VALUE, or the complaint that NAME came last and has none.
+option_value() {
+  if [[ $2 -lt 2 || -z $3 ]]; then
+    printf 'error: %s needs a value\n' "$1" >&2
+    exit 2
+  fi
+  printf '%s\n' "$3"
+}
+
+data=
+output=
+experiment=$root/launch/experiments/movielens-1m.toml
+jobs=$(default_jobs)
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --data) data=$(option_value "$1" $# "${2-}") ;;
+    --output) output=$(option_value "$1" $# "${2-}") ;;
+    --experiment) experiment=$(option_value "$1" $# "${2-}") ;;
+    --jobs) jobs=$(option_value "$1" $# "${2-}") ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *)
+      printf 'error: unknown option %s\n\n' "$1" >&2
+      usage >&2
+      exit 2
+      ;;
+  esac
+  shift 2
+done
+if [[ ! $jobs =~ ^[1-9][0-9]*$ ]]; then
+  printf 'error: --jobs %s: expected a whole number from 1 on\n' "$jobs" >&2
+  exit 2
+fi
+if [[ ! -f $experiment ]]; then
+  printf 'error: --experiment %s: no such file\n' "$experiment" >&2
+  exit 2
+fi
+
+readonly build=$root/build log=$root/build/quickstart.log
+mkdir -p "$build"
+: >"$log"
+
+build_programs() {
+  printf 'Building the programs (minutes the first time; output in %s)\n' "$log"
+  configure_build "$log" "$root" "$build" -DDCN_BUILD_TESTS=OFF
+  logged "$log" cmake --build "$build" --parallel "$jobs"
+}
+
+obtain_data() {
+  [[ -z $data ]] || return 0
+  if [[ -e $root/data/ml-1m ]]; then
+    data=$root/data/ml-1m
+  elif "$build/bin/dcn_data" fetch ml-1m --directory "$root/data"; then
+    data=$root/data/ml-1m
+  else
+    data=synthetic
+    cat <<'NOTICE'
+MovieLens could not be downloaded (reason above), so this run uses SYNTHETIC data of its size and
+shape. Its numbers say nothing about MovieLens: use them to see that everything works. For the real
+experiment put ratings.dat, users.dat and movies.dat into data/ml-1m and start again.
+NOTICE
+  fi
+}
+
+run_experiment() {
+  local name
+  name=$(basename "$experiment" .toml)
+  if [[ -z $output ]]; then
+    # Results of one data set never mix with another's.
+    output=$root/runs/$name
+    [[ $data != synthetic ]] || output+=-synthetic
+  fi
+  printf 'Running the experiment %s on %s\n' "$name" "$data"
+  "$build/bin/dcn_sweep" "$experiment" --data "$data" --output "$output"
+}
+
+phase packages ensure_packages "$log" "$BUILD_PACKAGES" "$OPTIONAL_BUILD_PACKAGES"
+phase build build_programs
+phase data obtain_data
+phase experiment run_experiment
+printf 'Report: %s\n' "$output/report.html"
