@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,14 +38,19 @@ inline constexpr std::size_t kUserFeature = 1;   // position of user_id above
 class Dataset {
  public:
   /// ids: [rows, vocabularies.size()], labels: [rows]; both point into what `owner` keeps alive.
+  /// noise_floor_rmse: see below.
   Dataset(std::string name, std::vector<Vocabulary> vocabularies,
           std::span<const std::uint32_t> ids, std::span<const float> labels,
-          std::shared_ptr<const void> owner, std::string fingerprint);
+          std::shared_ptr<const void> owner, std::string fingerprint,
+          std::optional<double> noise_floor_rmse = std::nullopt);
 
   /// "ml-1m", "ml-100k" or "synthetic".
   [[nodiscard]] const std::string& name() const { return name_; }
   /// XXH3-128 (hex) of the source: what a cache or a checkpoint compares.
   [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
+  /// Synthetic data only: the RMSE over all rows of the best prediction that there is, the one that
+  /// knows the planted parameters.
+  [[nodiscard]] std::optional<double> noise_floor_rmse() const { return noise_floor_rmse_; }
   [[nodiscard]] const std::vector<Vocabulary>& vocabularies() const { return vocabularies_; }
   [[nodiscard]] std::size_t feature_count() const { return vocabularies_.size(); }
   [[nodiscard]] std::size_t rows() const { return labels_.size(); }
@@ -60,6 +66,7 @@ class Dataset {
  private:
   std::string name_;
   std::string fingerprint_;
+  std::optional<double> noise_floor_rmse_;
   std::vector<Vocabulary> vocabularies_;
   std::span<const std::uint32_t> ids_;
   std::span<const float> labels_;
