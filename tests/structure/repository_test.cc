@@ -1,5 +1,6 @@
 // Asks the structure rules about this repository.
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
