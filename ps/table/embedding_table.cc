@@ -1,0 +1,209 @@
+#include "ps/table/embedding_table.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "common/check.h"
+#include "ps/table/optimizer/adagrad.h"
+#include "ps/table/optimizer/adam.h"
+#include "ps/table/optimizer/lazy_adam.h"
+#include "ps/table/optimizer/sgd.h"
+#include "ps/table/table_definition.h"
+
+namespace dcn::ps {
+namespace {
+
+constexpr std::size_t kCacheLine = 64;
+
+void PrefetchFloats(const float* floats, std::size_t count) {
+  const auto* bytes = reinterpret_cast<const char*>(floats);
+  for (std::size_t i = 0; i < count * sizeof(float); i += kCacheLine) {
+    __builtin_prefetch(bytes + i, 1);
+  }
+}
+
+// A row's record, taken apart: weights, then the states in order.
+struct Record {
+  Record(float* floats, std::size_t size) : floats_(floats), size_(size) {}
+  [[nodiscard]] std::span<float> weights() const { return {floats_, size_}; }
+  [[nodiscard]] std::span<float> state(std::size_t i) const {
+    return {floats_ + (1 + i) * size_, size_};
+  }
+
+ private:
+  float* floats_;
+  std::size_t size_;
+};
+
+// One gradient step of one row, by rule. `rate` is what StepRate gives.
+void UpdateRow(const AdamOptions& options, float rate, const Record& row,
+               std::span<const float> gradient) {
+  AdamUpdate({.beta_1 = options.beta_1,
+              .beta_2 = options.beta_2,
+              .epsilon = options.epsilon,
+              .step_size = rate},
+             row.weights(), row.state(0), row.state(1), gradient);
+}
+void UpdateRow(const LazyAdamOptions& options, float rate, const Record& row,
+               std::span<const float> gradient) {
+  LazyAdamUpdate(options, rate, row.weights(), row.state(0), row.state(1), gradient);
+}
+void UpdateRow(const AdagradOptions& options, float rate, const Record& row,
+               std::span<const float> gradient) {
+  AdagradUpdate(options, rate, row.weights(), row.state(0), gradient);
+}
+void UpdateRow(const SgdOptions&, float rate, const Record& row, std::span<const float> gradient) {
+  SgdUpdate(rate, row.weights(), gradient);
+}
+
+}  // namespace
+
+EmbeddingTable::EmbeddingTable(TableDefinition definition)
+    : definition_(std::move(definition)),
+      dimension_(definition_.dimension),
+      states_(StateCount(definition_.optimizer)),
+      initializer_(definition_.initializer, definition_.name),
+      storage_(record_size()) {
+  if (const auto* adam = std::get_if<AdamOptions>(&definition_.optimizer)) history_.emplace(*adam);
+}
+
+std::size_t EmbeddingTable::memory_bytes() const {
+  const std::size_t history = history_ ? history_->memory_bytes() : 0;
+  return sizeof(*this) + index_.memory_bytes() + storage_.memory_bytes() + history;
+}
+
+void EmbeddingTable::ApplyStep(float learning_rate, std::span<const Key> keys,
+                               std::span<const float> gradients) {
+  DCN_CHECK_EQ(gradients.size(), keys.size() * dimension_);
+  DCN_CHECK_LT(step_, Step{std::numeric_limits<std::uint32_t>::max()});
+  if (history_) history_->Append(learning_rate);
+  float rate = learning_rate;
+  if (history_) rate = history_->step_size(step_ + 1);
+  if (const auto* lazy = std::get_if<LazyAdamOptions>(&definition_.optimizer)) {
+    rate = AdamStepSize(learning_rate, lazy->beta_1, lazy->beta_2, step_ + 1);
+  }
+  std::visit([&](const auto& options) { ApplyRows(options, rate, keys, gradients); },
+             definition_.optimizer);
+  ++step_;
+}
+
+template <typename Options>
+void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<const Key> keys,
+                               std::span<const float> gradients) {
+  std::array<RowIndex::Entry*, kLookupBlock> entries;
+  for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
+    const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
+    for (std::size_t i = 0; i < count; ++i) {
+      RowIndex::Entry& entry = *entries[i];
+      Replay(entry, step_);
+      UpdateRow(options, rate, Record(storage_.Record(entry.slot), dimension_),
+                gradients.subspan((first + i) * dimension_, dimension_));
+      entry.last_step = static_cast<std::uint32_t>(step_ + 1);
+    }
+  }
+}
+
+void EmbeddingTable::Read(std::span<const Key> keys, std::span<float> values) {
+  DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
+  std::array<RowIndex::Entry*, kLookupBlock> entries;
+  for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
+    const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    Locate(keys.subspan(first, count), std::span(entries).first(count));
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::span<float> out = values.subspan((first + i) * dimension_, dimension_);
+      if (entries[i] == nullptr) {
+        initializer_.Fill(keys[first + i], out);
+        continue;
+      }
+      Replay(*entries[i], step_);
+      std::copy_n(storage_.Record(entries[i]->slot), dimension_, out.data());
+    }
+  }
+}
+
+void EmbeddingTable::Assign(std::span<const Key> keys, std::span<const float> values) {
+  DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
+  std::array<RowIndex::Entry*, kLookupBlock> entries;
+  for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
+    const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
+    for (std::size_t i = 0; i < count; ++i) {
+      float* record = storage_.Record(entries[i]->slot);
+      std::copy_n(values.data() + (first + i) * dimension_, dimension_, record);
+      ResetState(record);
+      entries[i]->last_step = static_cast<std::uint32_t>(step_);
+    }
+  }
+}
+
+std::optional<StoredRow> EmbeddingTable::Find(Key key) const {
+  const RowIndex::Entry* entry = index_.Find(key);
+  if (entry == nullptr) return std::nullopt;
+  return View(*entry);
+}
+
+StoredRow EmbeddingTable::View(const RowIndex::Entry& entry) const {
+  const float* record = storage_.Record(entry.slot);
+  return {.key = entry.key,
+          .last_step = entry.last_step,
+          .weights = {record, dimension_},
+          .state = {record + dimension_, states_ * dimension_}};
+}
+
+void EmbeddingTable::Locate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries) {
+  for (const Key key : keys) index_.Prefetch(key);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    entries[i] = index_.Find(keys[i]);
+    if (entries[i] == nullptr) continue;
+    // A row that is up to date is only read: its state may stay where it is.
+    const bool is_current = entries[i]->last_step == step_ || !history_;
+    PrefetchFloats(storage_.Record(entries[i]->slot), is_current ? dimension_ : record_size());
+  }
+}
+
+void EmbeddingTable::LocateOrCreate(std::span<const Key> keys,
+                                    std::span<RowIndex::Entry*> entries) {
+  for (const Key key : keys) index_.Prefetch(key);
+  const auto missing = [&] {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      entries[i] = index_.Find(keys[i]);
+      if (entries[i] == nullptr) {
+        ++count;
+      } else {
+        PrefetchFloats(storage_.Record(entries[i]->slot), record_size());
+      }
+    }
+    return count;
+  }();
+  if (missing == 0) return;
+  index_.Reserve(index_.size() + missing);  // moves entries, so all are looked up again
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    entries[i] = index_.Find(keys[i]);
+    if (entries[i] != nullptr) continue;
+    float* record = storage_.Append();
+    initializer_.Fill(keys[i], {record, dimension_});
+    ResetState(record);
+    entries[i] = &index_.Insert(keys[i], static_cast<std::uint32_t>(step_));
+  }
+}
+
+void EmbeddingTable::ResetState(float* record) const {
+  const auto* adagrad = std::get_if<AdagradOptions>(&definition_.optimizer);
+  std::fill_n(record + dimension_, states_ * dimension_,
+              adagrad != nullptr ? adagrad->initial_accumulator : 0.0F);
+}
+
+void EmbeddingTable::Replay(RowIndex::Entry& entry, Step to) {
+  if (!history_ || entry.last_step >= to) return;
+  const Record row(storage_.Record(entry.slot), dimension_);
+  AdamReplay(std::get<AdamOptions>(definition_.optimizer), history_->Between(entry.last_step, to),
+             row.weights(), row.state(0), row.state(1));
+  entry.last_step = static_cast<std::uint32_t>(to);
+}
+
+}  // namespace dcn::ps

@@ -1,0 +1,93 @@
+// The rows of one embedding table, with their optimizer state: read, updated a step at a time.
+//
+// A row comes into being with its first gradient; until then reading it gives its first value and
+// stores nothing. With dense-form Adam every row moves at every step, but a row's missed steps are
+// only replayed when it is next read or updated; the result has the bits of a sweep over the whole
+// table at each step (optimizer/adam.h). A row's state is the row, the step it stands at, and the
+// table's history of rates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "ps/protocol.h"
+#include "ps/table/initializer.h"
+#include "ps/table/rate_history.h"
+#include "ps/table/row_index.h"
+#include "ps/table/row_storage.h"
+
+namespace dcn::ps {
+
+/// A stored row as it is, its missed steps not replayed.
+struct StoredRow {
+  Key key = 0;
+  Step last_step = 0;              // the step that weights and state stand at
+  std::span<const float> weights;  // [dimension]
+  std::span<const float> state;    // [states * dimension]: m then v, or the accumulator, or nothing
+};
+
+/// Thread safety: none; confined to its shard's thread, which has denormals flushed to zero.
+class EmbeddingTable {
+ public:
+  /// REQUIRES: ValidateTable(definition) is ok.
+  explicit EmbeddingTable(TableDefinition definition);
+
+  [[nodiscard]] const TableDefinition& definition() const { return definition_; }
+  /// The last applied step; 0 before the first.
+  [[nodiscard]] Step step() const { return step_; }
+  /// Rows that have come into being.
+  [[nodiscard]] std::size_t row_count() const { return index_.size(); }
+  /// What rows, index and rate history take.
+  [[nodiscard]] std::size_t memory_bytes() const;
+
+  /// Applies step step() + 1: `gradients` [keys.size(), dimension] hold each row's whole sum, once.
+  /// keys: distinct; rows that do not exist are created. learning_rate: finite, >= 0.
+  void ApplyStep(float learning_rate, std::span<const Key> keys, std::span<const float> gradients);
+
+  /// Reads rows as of step() into `values` [keys.size(), dimension]; creates none.
+  void Read(std::span<const Key> keys, std::span<float> values);
+
+  /// Sets rows to `values` [keys.size(), dimension] as of step(), with a fresh optimizer state.
+  void Assign(std::span<const Key> keys, std::span<const float> values);
+
+  /// The row as it is stored, or nothing. Valid until the next call that is not const.
+  [[nodiscard]] std::optional<StoredRow> Find(Key key) const;
+
+  /// Calls visit(StoredRow) for every row, in no particular order.
+  template <typename Visit>
+  void ForEachRow(Visit&& visit) const {
+    index_.ForEach([&](const RowIndex::Entry& entry) { visit(View(entry)); });
+  }
+
+ private:
+  // Rows are looked up and processed in blocks of this many, so that the memory accesses of a block
+  // overlap, and what they bring in still is in the L1/L2 cache when it is used.
+  static constexpr std::size_t kLookupBlock = 64;
+
+  [[nodiscard]] StoredRow View(const RowIndex::Entry& entry) const;
+  [[nodiscard]] std::size_t record_size() const { return (1 + states_) * dimension_; }
+
+  // entries[i] = the entry of keys[i], or null; the rows' records are on their way to the cache.
+  void Locate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries);
+  // The same, creating what is missing with its first value, standing at the current step.
+  void LocateOrCreate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries);
+  void ResetState(float* record) const;
+  // Brings a stored row to step `to` if the optimizer moves untouched rows.
+  void Replay(RowIndex::Entry& entry, Step to);
+  template <typename Options>
+  void ApplyRows(const Options& options, float rate, std::span<const Key> keys,
+                 std::span<const float> gradients);
+
+  TableDefinition definition_;
+  std::size_t dimension_;
+  std::size_t states_;  // floats of state per weight
+  RowInitializer initializer_;
+  Step step_ = 0;
+  std::optional<RateHistory> history_;  // of dense-form Adam only
+  RowIndex index_;
+  RowStorage storage_;
+};
+
+}  // namespace dcn::ps

@@ -1,0 +1,14 @@
+#include "ps/table/rate_history.h"
+
+namespace dcn::ps {
+
+void RateHistory::Append(float learning_rate) {
+  const Step step = last_step() + 1;
+  const float step_size = AdamStepSize(learning_rate, options_.beta_1, options_.beta_2, step);
+  if (!step_sizes_.empty() && !IsShrinkingStep(options_, step_sizes_.back(), step_size)) {
+    shrinking_from_ = step_sizes_.size();
+  }
+  step_sizes_.push_back(step_size);
+}
+
+}  // namespace dcn::ps
