@@ -8,6 +8,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -78,19 +79,28 @@ std::vector<TreeNode> RankNodes(std::uint32_t rank, std::uint32_t ranks, std::ui
 template <typename Value, typename Add>
 class OrderedSum {
  public:
-  explicit OrderedSum(Add add) : add_(std::move(add)) {}
+  /// The deepest tree has 32 levels.
+  static constexpr std::size_t kMaxPending = 34;
+
+  explicit OrderedSum(Add add) : add_(std::move(add)) { pending_.reserve(kMaxPending); }
+
+  /// Sums what is complete before `node` comes. Push does it, too; a caller that computes the next
+  /// value in place calls it first, so that size() is the number of the first free place.
+  void CollapseBefore(TreeNode node) {
+    if (pending_.empty()) return;
+    DCN_CHECK_LE(pending_.back().node.end(), node.begin());
+    CollapseBelow(MeetingLevel(pending_.back().node, node));
+  }
 
   /// REQUIRES: node.begin() >= end() of every node pushed before.
   void Push(TreeNode node, Value value) {
-    if (!pending_.empty()) {
-      DCN_CHECK_LE(pending_.back().node.end(), node.begin());
-      // Everything that meets below the level where the new node joins is complete: sum it now.
-      CollapseBelow(MeetingLevel(pending_.back().node, node));
-    }
+    CollapseBefore(node);
     pending_.push_back({node, std::move(value)});
   }
 
   [[nodiscard]] bool empty() const { return pending_.empty(); }
+  /// Values that wait for a right sibling; at most kMaxPending.
+  [[nodiscard]] std::size_t size() const { return pending_.size(); }
 
   /// The value of the root; ready for the next sum afterwards. REQUIRES: !empty().
   Value Take() {

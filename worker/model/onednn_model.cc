@@ -1,36 +1,19 @@
 #include "worker/model/onednn_model.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include <fmt/core.h>
+
+#include "common/aligned_floats.h"
 #include "common/check.h"
 #include "worker/model/elementwise.h"
 #include "worker/model/onednn_linear.h"
 
 namespace dcn::model {
 namespace {
-
-// Floats on a cache line boundary, not initialised.
-class AlignedFloats {
- public:
-  explicit AlignedFloats(std::size_t size)
-      : data_(static_cast<float*>(
-            ::operator new(std::max<std::size_t>(size, 1) * sizeof(float), kAlignment))) {}
-  ~AlignedFloats() { ::operator delete(data_, kAlignment); }
-  AlignedFloats(AlignedFloats&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
-  AlignedFloats& operator=(AlignedFloats&& other) noexcept {
-    std::swap(data_, other.data_);
-    return *this;
-  }
-  [[nodiscard]] float* get() const { return data_; }
-
- private:
-  static constexpr std::align_val_t kAlignment{64};
-  float* data_;
-};
 
 // One cross layer: `down` is x W + b itself when full, x U when low rank; `up` is then p V + b.
 struct CrossLayer {
@@ -48,7 +31,7 @@ struct Workspace {
   std::vector<AlignedFloats> deep_outputs;       // [rows, outputs of the layer]
   std::vector<AlignedFloats> gradients;          // two, [rows, widest layer]
   std::vector<AlignedFloats> scratch;            // z_gradient, p_gradient: [rows, widest layer]
-  AlignedFloats prediction_gradient{0};          // [rows]
+  AlignedFloats prediction_gradient;          // [rows]
 };
 
 class OnednnModel final : public DenseModel {

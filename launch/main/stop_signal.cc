@@ -1,0 +1,26 @@
+#include "launch/main/stop_signal.h"
+
+#include <ctime>
+
+namespace dcn::launch {
+
+StopSignal::StopSignal() {
+  sigemptyset(&signals_);
+  sigaddset(&signals_, SIGINT);
+  sigaddset(&signals_, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+}
+
+bool StopSignal::is_requested() {
+  if (received_ != 0) return true;
+  const timespec now{};
+  const int received = sigtimedwait(&signals_, nullptr, &now);
+  if (received <= 0) return false;
+  received_ = received;
+  pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+  return true;
+}
+
+const char* StopSignal::name() const { return received_ == SIGTERM ? "SIGTERM" : "SIGINT"; }
+
+}  // namespace dcn::launch

@@ -1,0 +1,40 @@
+// The training batches: cut once, the same at every epoch, each planned when it is first needed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "worker/data/batch_plan.h"
+#include "worker/data/dataset.h"
+
+namespace dcn::train {
+
+/// Thread safety: one call at a time. What Get returned stays valid while others are prepared.
+class FrozenBatches {
+ public:
+  /// rows: the training rows of `dataset` in their frozen order; batch i is rows
+  /// [i batch_size, (i+1) batch_size), the last one short. dataset and rows must outlive this.
+  FrozenBatches(const data::Dataset& dataset, std::span<const std::uint32_t> rows,
+                std::size_t batch_size, const data::TableLayout& layout);
+
+  /// Batches of an epoch; at least 1 where there is a row.
+  [[nodiscard]] std::size_t count() const { return plans_.size(); }
+
+  /// Plans batch `index` unless that is done.
+  void Prepare(std::size_t index);
+
+  /// The plan of batch `index`, made now if need be.
+  const data::BatchPlan& Get(std::size_t index);
+
+ private:
+  const data::Dataset& dataset_;
+  const std::span<const std::uint32_t> rows_;
+  const std::size_t batch_size_;
+  data::BatchPlanner planner_;
+  std::vector<std::unique_ptr<data::BatchPlan>> plans_;
+};
+
+}  // namespace dcn::train
