@@ -4,7 +4,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #include "common/check.h"
 
@@ -25,69 +24,117 @@ inline void MoveWeight(float step_size, float epsilon, float m, float v, float& 
   w = w - (step_size * m) / (std::sqrt(v) + epsilon);
 }
 
-// Lanes that are kept in registers over all missed steps of a row.
-constexpr std::size_t kBlock = 16;
+// One step of every lane. g is read only if kHasGradient. The constants come by value, so that
+// no store can change them.
+template <bool kHasGradient>
+inline void StepLanes(AdamCoefficients c, std::size_t size, float* __restrict w,
+                      float* __restrict m, float* __restrict v, const float* __restrict g) {
+  const float rest_1 = 1.0F - c.beta_1;
+  const float rest_2 = 1.0F - c.beta_2;
+  for (std::size_t i = 0; i < size; ++i) {
+    float g_1 = 0.0F;
+    float g_2 = 0.0F;
+    if constexpr (kHasGradient) {
+      g_1 = rest_1 * g[i];
+      g_2 = rest_2 * (g[i] * g[i]);
+    }
+    float w_i = w[i];
+    float m_i = m[i];
+    float v_i = v[i];
+    MoveMoments(c.beta_1, c.beta_2, g_1, g_2, m_i, v_i);
+    MoveWeight(c.step_size, c.epsilon, m_i, v_i, w_i);
+    w[i] = w_i;
+    m[i] = m_i;
+    v[i] = v_i;
+  }
+}
+
 // Missed steps between two looks at what has become final.
 constexpr std::size_t kStepsPerLook = 8;
 
-struct Block {
-  alignas(64) float w[kBlock] = {};
-  alignas(64) float m[kBlock] = {};
-  alignas(64) float v[kBlock] = {};
+// Lanes of a row that stay in registers over all missed steps.
+template <std::size_t kLanes>
+struct Lanes {
+  float w[kLanes] = {};
+  float m[kLanes] = {};
+  float v[kLanes] = {};
 };
 
-inline bool AllZeroBits(const float (&values)[kBlock]) {
+// A loop that compilers turn into vector instructions. They must not unroll it into single lanes
+// first, as they do with short loops.
+template <std::size_t kLanes, typename Body>
+inline void ForEachLane(Body body) {
+#pragma GCC unroll 1
+  for (std::size_t i = 0; i < kLanes; ++i) body(i);
+}
+
+template <std::size_t kLanes>
+inline bool AllZeroBits(const float (&values)[kLanes]) {
   std::uint32_t any = 0;
-  for (std::size_t i = 0; i < kBlock; ++i) any |= std::bit_cast<std::uint32_t>(values[i]);
+  ForEachLane<kLanes>([&](std::size_t i) { any |= std::bit_cast<std::uint32_t>(values[i]); });
   return any == 0;
 }
 
-inline bool SameBits(const float (&a)[kBlock], const float (&b)[kBlock]) {
+template <std::size_t kLanes>
+inline bool SameBits(const float (&a)[kLanes], const float (&b)[kLanes]) {
   std::uint32_t any = 0;
-  for (std::size_t i = 0; i < kBlock; ++i) {
+  ForEachLane<kLanes>([&](std::size_t i) {
     any |= std::bit_cast<std::uint32_t>(a[i]) ^ std::bit_cast<std::uint32_t>(b[i]);
-  }
+  });
   return any == 0;
 }
 
 // Runs whole steps until w is final; returns how many were run.
-inline std::size_t ReplayWeights(const AdamOptions& o, const MissedSteps& missed, Block& block) {
+template <std::size_t kLanes>
+inline std::size_t ReplayWeights(const AdamOptions& o, const MissedSteps& missed,
+                                 Lanes<kLanes>& row) {
   const std::size_t count = missed.step_sizes.size();
-  Block b = block;
   std::size_t k = 0;
   while (k < count) {
     const std::size_t end = std::min(count, k + kStepsPerLook);
-    float before[kBlock] = {};
+    float before[kLanes] = {};
     for (; k < end; ++k) {
       const float step_size = missed.step_sizes[k];
-      for (std::size_t i = 0; i < kBlock; ++i) {
-        MoveMoments(o.beta_1, o.beta_2, 0.0F, 0.0F, b.m[i], b.v[i]);
-        before[i] = b.w[i];
-        MoveWeight(step_size, o.epsilon, b.m[i], b.v[i], b.w[i]);
-      }
+      ForEachLane<kLanes>([&](std::size_t i) {
+        MoveMoments(o.beta_1, o.beta_2, 0.0F, 0.0F, row.m[i], row.v[i]);
+        before[i] = row.w[i];
+        MoveWeight(step_size, o.epsilon, row.m[i], row.v[i], row.w[i]);
+      });
     }
-    // Step k - 1 changed no lane. What follows changes w by no more if steps shrink, and by zero
-    // if m = 0.
-    if (SameBits(before, b.w) && (k > missed.shrinking_from || AllZeroBits(b.m))) break;
+    // If step k - 1 changed no lane, what follows changes none either: the steps shrink from there
+    // on, or m is zero.
+    const bool may_be_final = k < count && SameBits(before, row.w);
+    if (may_be_final && (k > missed.shrinking_from || AllZeroBits(row.m))) break;
   }
-  block = b;
   return k;
 }
 
 // The rest of the steps, for m and v alone.
-inline void ReplayMoments(const AdamOptions& o, std::size_t count, Block& block) {
-  Block b = block;
-  while (count > 0) {
-    if (AllZeroBits(b.m) && AllZeroBits(b.v)) break;
+template <std::size_t kLanes>
+inline void ReplayMoments(const AdamOptions& o, std::size_t count, Lanes<kLanes>& row) {
+  while (count > 0 && !(AllZeroBits(row.m) && AllZeroBits(row.v))) {
     const std::size_t steps = std::min(count, kStepsPerLook);
     for (std::size_t k = 0; k < steps; ++k) {
-      for (std::size_t i = 0; i < kBlock; ++i) {
-        MoveMoments(o.beta_1, o.beta_2, 0.0F, 0.0F, b.m[i], b.v[i]);
-      }
+      ForEachLane<kLanes>(
+          [&](std::size_t i) { MoveMoments(o.beta_1, o.beta_2, 0.0F, 0.0F, row.m[i], row.v[i]); });
     }
     count -= steps;
   }
-  block = b;
+}
+
+// The lanes [0, size) of what the pointers show, size <= kLanes.
+template <std::size_t kLanes>
+inline void ReplayLanes(const AdamOptions& options, const MissedSteps& missed, std::size_t size,
+                        float* w, float* m, float* v) {
+  Lanes<kLanes> row;  // lanes from `size` on are zero, and stay zero
+  std::copy_n(w, size, row.w);
+  std::copy_n(m, size, row.m);
+  std::copy_n(v, size, row.v);
+  const std::size_t done = ReplayWeights(options, missed, row);
+  ReplayMoments(options, missed.step_sizes.size() - done, row);
+  std::copy_n(row.w, size, w);
+  std::copy_n(row.m, size, m);
+  std::copy_n(row.v, size, v);
 }
 
 }  // namespace
@@ -103,31 +150,12 @@ float AdamStepSize(float learning_rate, float beta_1, float beta_2, Step step) {
 
 void AdamUpdate(const AdamCoefficients& coefficients, std::span<float> w, std::span<float> m,
                 std::span<float> v, std::span<const float> g) {
-  const AdamCoefficients c = coefficients;
-  const float rest_1 = 1.0F - c.beta_1;
-  const float rest_2 = 1.0F - c.beta_2;
-  const std::size_t size = w.size();
-  float* __restrict w_ = w.data();
-  float* __restrict m_ = m.data();
-  float* __restrict v_ = v.data();
-  const float* __restrict g_ = g.data();
-  for (std::size_t i = 0; i < size; ++i) {
-    MoveMoments(c.beta_1, c.beta_2, rest_1 * g_[i], rest_2 * (g_[i] * g_[i]), m_[i], v_[i]);
-    MoveWeight(c.step_size, c.epsilon, m_[i], v_[i], w_[i]);
-  }
+  StepLanes<true>(coefficients, w.size(), w.data(), m.data(), v.data(), g.data());
 }
 
 void AdamUpdate(const AdamCoefficients& coefficients, std::span<float> w, std::span<float> m,
                 std::span<float> v) {
-  const AdamCoefficients c = coefficients;
-  const std::size_t size = w.size();
-  float* __restrict w_ = w.data();
-  float* __restrict m_ = m.data();
-  float* __restrict v_ = v.data();
-  for (std::size_t i = 0; i < size; ++i) {
-    MoveMoments(c.beta_1, c.beta_2, 0.0F, 0.0F, m_[i], v_[i]);
-    MoveWeight(c.step_size, c.epsilon, m_[i], v_[i], w_[i]);
-  }
+  StepLanes<false>(coefficients, w.size(), w.data(), m.data(), v.data(), nullptr);
 }
 
 bool IsShrinkingStep(const AdamOptions& options, float step_size, float next_step_size) {
@@ -142,19 +170,17 @@ bool IsShrinkingStep(const AdamOptions& options, float step_size, float next_ste
 
 void AdamReplay(const AdamOptions& options, const MissedSteps& missed, std::span<float> w,
                 std::span<float> m, std::span<float> v) {
-  for (std::size_t first = 0; first < w.size(); first += kBlock) {
-    // Lanes beyond the end are zero, and stay zero.
-    const std::size_t lanes = std::min(kBlock, w.size() - first);
-    Block block;
-    std::memcpy(block.w, w.data() + first, lanes * sizeof(float));
-    std::memcpy(block.m, m.data() + first, lanes * sizeof(float));
-    std::memcpy(block.v, v.data() + first, lanes * sizeof(float));
-    const std::size_t done = ReplayWeights(options, missed, block);
-    ReplayMoments(options, missed.step_sizes.size() - done, block);
-    std::memcpy(w.data() + first, block.w, lanes * sizeof(float));
-    std::memcpy(m.data() + first, block.m, lanes * sizeof(float));
-    std::memcpy(v.data() + first, block.v, lanes * sizeof(float));
+  constexpr std::size_t kWide = 32;
+  constexpr std::size_t kNarrow = 16;
+  const std::size_t size = w.size();
+  std::size_t i = 0;
+  for (; i + kWide <= size; i += kWide) {
+    ReplayLanes<kWide>(options, missed, kWide, &w[i], &m[i], &v[i]);
   }
+  for (; i + kNarrow <= size; i += kNarrow) {
+    ReplayLanes<kNarrow>(options, missed, kNarrow, &w[i], &m[i], &v[i]);
+  }
+  if (i < size) ReplayLanes<kNarrow>(options, missed, size - i, &w[i], &m[i], &v[i]);
 }
 
 }  // namespace dcn::ps
