@@ -4,6 +4,10 @@ namespace dcn {
 
 Result<nlohmann::json> ParseJson(std::string_view text, std::string_view where) {
   using nlohmann::json;
+  // The parser would take a zero byte for the end of the text.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    return Error(StatusCode::kDataLoss, "{}: byte {}: not well-formed JSON", where, zero + 1);
+  }
   bool too_deep = false;
   // What is too deep is dropped while it is parsed, so that a file of brackets takes no memory.
   const auto within_depth = [&too_deep](int depth, json::parse_event_t event, json&) {
