@@ -55,7 +55,7 @@ configure_build() {
       printf 'the tests also\n' >&2
       describe "$TEST_PACKAGES" >&2
       printf 'and these are optional:\n' >&2
-      describe "$OPTIONAL_BUILD_PACKAGES"$'\n'"$OPTIONAL_TEST_PACKAGES" >&2
+      describe "$OPTIONAL_BUILD_PACKAGES"$'\n'"$TORCH_PACKAGES"$'\n'"$OPTIONAL_TEST_PACKAGES" >&2
     fi
     return 1
   fi

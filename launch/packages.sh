@@ -12,6 +12,7 @@ cmake                cmake       configures the build, 3.22 or newer
 ninja-build          ninja       runs the build
 pkg-config           pkg-config  finds xxHash
 libdnnl-dev          -           oneDNN, the kernels of the CPU engine
+ocl-icd-opencl-dev   -           asked for by oneDNN's CMake files
 libspdlog-dev        -           log lines and text formatting
 libcli11-dev         -           command lines
 libtomlplusplus-dev  -           configuration and experiment files
@@ -25,10 +26,13 @@ ca-certificates      -           lets curl verify who answers
 unzip                unzip       unpacks the data'
 
 readonly OPTIONAL_BUILD_PACKAGES='
-libtorch-dev         -           LibTorch, for --engine torch
-libopenblas0         -           a fast matrix product for LibTorch
 ccache               ccache      quick builds after the first
 mold                 mold        quick linking'
+
+# The second engine, which the first is tested against; it brings 300 packages along.
+readonly TORCH_PACKAGES='
+libtorch-dev         -           LibTorch, for --engine torch
+libopenblas0         -           a fast matrix product for LibTorch'
 
 readonly TEST_PACKAGES='
 libgtest-dev         -           GoogleTest
@@ -62,7 +66,7 @@ missing_of() {
 }
 
 # has_candidate PACKAGE: whether the package lists offer it.
-has_candidate() { LC_ALL=C apt-cache policy "$1" | grep -q '^  Candidate: [^(]'; }
+has_candidate() { grep -q '^  Candidate: [^(]' <<<"$(LC_ALL=C apt-cache policy "$1" 2>/dev/null)"; }
 
 # offered_of LIST: the lines of LIST whose package can be had here; the others are named on stderr.
 offered_of() {

@@ -13,7 +13,7 @@ source "$root/launch/build.sh"
 
 usage() {
   cat <<'USAGE'
-usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [--jobs N]
+usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [--jobs N] [--torch]
 
   --data DIR         MovieLens files (ratings.dat, …), or "synthetic" for built-in data.
                      Default: data/ml-1m of this repository; where it is missing it is downloaded;
@@ -21,6 +21,8 @@ usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [
   --output DIR       where the runs and report.html go. Default: runs/ of this repository.
   --experiment FILE  what to train. Default: launch/experiments/movielens-1m.toml
   --jobs N           compilers at a time. Default: one a core, as far as memory allows.
+  --torch            install LibTorch too where it is missing (some 300 packages), for
+                     --engine torch. The experiment does not need it.
 USAGE
 }
 
@@ -37,12 +39,18 @@ data=
 output=
 experiment=$root/launch/experiments/movielens-1m.toml
 jobs=$(default_jobs)
+optional_packages=$OPTIONAL_BUILD_PACKAGES
 while [[ $# -gt 0 ]]; do
   case $1 in
     --data) data=$(option_value "$1" $# "${2-}") ;;
     --output) output=$(option_value "$1" $# "${2-}") ;;
     --experiment) experiment=$(option_value "$1" $# "${2-}") ;;
     --jobs) jobs=$(option_value "$1" $# "${2-}") ;;
+    --torch)
+      optional_packages+=$'\n'$TORCH_PACKAGES
+      shift
+      continue
+      ;;
     -h | --help)
       usage
       exit 0
@@ -64,7 +72,8 @@ if [[ ! -f $experiment ]]; then
   exit 2
 fi
 
-readonly build=$root/build log=$root/build/quickstart.log
+build=$root/build
+log=$root/build/quickstart.log
 mkdir -p "$build"
 : >"$log"
 
@@ -102,7 +111,7 @@ run_experiment() {
   "$build/bin/dcn_sweep" "$experiment" --data "$data" --output "$output"
 }
 
-phase packages ensure_packages "$log" "$BUILD_PACKAGES" "$OPTIONAL_BUILD_PACKAGES"
+phase packages ensure_packages "$log" "$BUILD_PACKAGES" "$optional_packages"
 phase build build_programs
 phase data obtain_data
 phase experiment run_experiment

@@ -12,7 +12,8 @@ source "$root/launch/packages.sh"
 # shellcheck source=launch/build.sh
 source "$root/launch/build.sh"
 
-readonly build=$root/build log=$root/build/test.log
+build=$root/build
+log=$root/build/test.log
 mkdir -p "$build"
 : >"$log"
 
@@ -31,6 +32,6 @@ run_tests() {
 }
 
 phase packages ensure_packages "$log" "$BUILD_PACKAGES"$'\n'"$TEST_PACKAGES" \
-  "$OPTIONAL_BUILD_PACKAGES"$'\n'"$OPTIONAL_TEST_PACKAGES"
+  "$OPTIONAL_BUILD_PACKAGES"$'\n'"$TORCH_PACKAGES"$'\n'"$OPTIONAL_TEST_PACKAGES"
 phase build build_tests
 phase tests run_tests "$@"
