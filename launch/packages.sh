@@ -12,7 +12,7 @@ cmake                cmake       configures the build, 3.22 or newer
 ninja-build          ninja       runs the build
 pkg-config           pkg-config  finds xxHash
 libdnnl-dev          -           oneDNN, the kernels of the CPU engine
-ocl-icd-opencl-dev   -           asked for by oneDNN's CMake files
+ocl-icd-opencl-dev   -           asked for by the CMake files of oneDNN
 libspdlog-dev        -           log lines and text formatting
 libcli11-dev         -           command lines
 libtomlplusplus-dev  -           configuration and experiment files
