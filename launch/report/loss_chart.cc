@@ -1,0 +1,167 @@
+#include "launch/report/loss_chart.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "launch/report/axis.h"
+#include "launch/report/markup.h"
+#include "launch/report/palette.h"
+
+namespace dcn::report {
+namespace {
+
+constexpr double kWidth = 348;
+constexpr double kHeight = 236;
+constexpr double kLeft = 40;
+constexpr double kRight = 12;
+constexpr double kTop = 8;
+constexpr double kBottom = 38;
+// Above this ratio of largest to smallest loss, equal steps on paper are equal ratios.
+constexpr double kLogarithmicFrom = 4;
+
+bool IsShown(double loss) { return std::isfinite(loss) && loss > 0; }
+
+LossLine RunLoss(const output::RunResult& run) {
+  LossLine line;
+  for (const output::LossPoint& point : run.loss_curve) {
+    if (IsShown(point.loss)) line.emplace_back(point.step, point.loss);
+  }
+  return line;
+}
+
+struct Axes {
+  Axis steps;
+  Axis loss;
+  bool is_empty = true;
+};
+
+Axes MakeAxes(std::span<const VariantSummary> summaries) {
+  double low = std::numeric_limits<double>::infinity();
+  double high = 0;
+  std::uint64_t last_step = 0;
+  for (const VariantSummary& summary : summaries) {
+    for (const output::RunResult& run : summary.results->runs) {
+      for (const auto& [step, loss] : RunLoss(run)) {
+        low = std::min(low, loss);
+        high = std::max(high, loss);
+        last_step = std::max(last_step, step);
+      }
+    }
+  }
+  if (high == 0) return {};
+  Axes axes;
+  axes.is_empty = false;
+  axes.steps = {0, static_cast<double>(std::max<std::uint64_t>(last_step, 1)), kLeft,
+                kWidth - kRight, false};
+  axes.loss.is_logarithmic = high / low >= kLogarithmicFrom;
+  if (axes.loss.is_logarithmic) {
+    axes.loss.low = low / 1.06;
+    axes.loss.high = high * 1.06;
+  } else {
+    const double air = std::max((high - low) * 0.06, high * 1e-3);
+    axes.loss.low = low - air;
+    axes.loss.high = high + air;
+  }
+  axes.loss.from = kHeight - kBottom;
+  axes.loss.to = kTop;
+  return axes;
+}
+
+std::string Polyline(const LossLine& line, const Axes& axes, const std::string& attributes) {
+  if (line.empty()) return "";
+  std::string points;
+  for (const auto& [step, loss] : line) {
+    points += fmt::format("{:.1f},{:.1f} ", axes.steps.Position(static_cast<double>(step)),
+                          axes.loss.Position(loss));
+  }
+  points.pop_back();
+  // A single point: a line from it to itself, which round caps make a dot.
+  if (line.size() == 1) points += " " + points;
+  return fmt::format("<polyline points=\"{}\" {}/>\n", points, attributes);
+}
+
+std::string Grid(const Axes& axes) {
+  std::string svg;
+  const std::vector<double> ticks = axes.loss.is_logarithmic
+                                        ? LogarithmicTicks(axes.loss.low, axes.loss.high)
+                                        : LinearTicks(axes.loss.low, axes.loss.high, 5);
+  for (const double tick : ticks) {
+    const double y = axes.loss.Position(tick);
+    svg += fmt::format(
+        "<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
+        "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n",
+        kLeft, kWidth - kRight, y, y, kLeft - 6, y + 4, FormatTick(tick));
+  }
+  for (const double tick : LinearTicks(axes.steps.low, axes.steps.high, 4)) {
+    svg += fmt::format(
+        "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
+        axes.steps.Position(tick), kHeight - kBottom + 16, FormatTick(tick));
+  }
+  svg += fmt::format(
+      "<line class=\"rule\" x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\"/>"
+      "<text class=\"axis\" x=\"{3}\" y=\"{4}\" text-anchor=\"middle\">training step</text>\n",
+      kLeft, kWidth - kRight, kHeight - kBottom, (kLeft + kWidth - kRight) / 2, kHeight - 5);
+  return svg;
+}
+
+std::string Figure(std::span<const VariantSummary> summaries, std::size_t shown, const Axes& axes,
+                   const std::vector<LossLine>& means) {
+  const VariantSummary& summary = summaries[shown];
+  const std::string colour = Hex(VariantColour(shown));
+  const LossLine& mean = means[shown];
+  const std::string end =
+      mean.empty() ? "no loss recorded" : fmt::format("{:.4f} at the end", mean.back().second);
+  std::string svg = fmt::format(
+      "<figure class=\"loss\">\n<figcaption><b style=\"color:{}\">{}</b> {}</figcaption>\n<svg "
+      "viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Training loss of {}, {}\">\n",
+      colour, Escape(summary.name), end, kWidth, kHeight, Escape(summary.name), end);
+  svg += Grid(axes);
+  for (std::size_t other = 0; other < summaries.size(); ++other) {
+    if (other == shown) continue;
+    svg += Polyline(means[other], axes, "class=\"other\"");
+  }
+  for (const output::RunResult& run : summary.results->runs) {
+    svg += Polyline(RunLoss(run), axes, fmt::format("class=\"run\" stroke=\"{}\"", colour));
+  }
+  return svg + Polyline(mean, axes, fmt::format("class=\"mean\" stroke=\"{}\"", colour)) +
+         "</svg>\n</figure>\n";
+}
+
+}  // namespace
+
+LossLine MeanLoss(std::span<const output::RunResult> runs) {
+  std::map<std::uint64_t, std::pair<std::size_t, double>> sums;  // step -> (runs, sum)
+  for (const output::RunResult& run : runs) {
+    for (const auto& [step, loss] : RunLoss(run)) {
+      auto& [count, sum] = sums[step];
+      ++count;
+      sum += loss;
+    }
+  }
+  LossLine mean;
+  for (const auto& [step, entry] : sums) {
+    const auto& [count, sum] = entry;
+    if (count == runs.size()) mean.emplace_back(step, sum / static_cast<double>(count));
+  }
+  return mean;
+}
+
+std::string LossFigures(std::span<const VariantSummary> summaries) {
+  const Axes axes = MakeAxes(summaries);
+  if (axes.is_empty) return "";
+  std::vector<LossLine> means;
+  for (const VariantSummary& summary : summaries) means.push_back(MeanLoss(summary.results->runs));
+  std::string html = "<div class=\"charts\">\n";
+  for (std::size_t k = 0; k < summaries.size(); ++k) html += Figure(summaries, k, axes, means);
+  html += "</div>\n<p class=\"note\">Mean squared error of the training batches";
+  if (axes.loss.is_logarithmic) html += ", on a logarithmic scale";
+  return html +
+         ". Thin lines are single runs, the thick line is their mean; grey are the other "
+         "variants.</p>\n";
+}
+
+}  // namespace dcn::report

@@ -1,0 +1,42 @@
+// Runs the runs: starts workers over slots, waits for them, writes the journal, shows progress.
+//
+// The thin shell around scheduler.h (what next), run_plan.h (which runs, done or not) and
+// child_process.h (processes and signals). Ends early, with the running workers stopped, when a run
+// fails for good or when this process is told to stop.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "launch/sweep/child_process.h"
+#include "launch/sweep/journal.h"
+#include "launch/sweep/progress.h"
+#include "launch/sweep/run_plan.h"
+
+namespace dcn::sweep {
+
+struct SweepOptions {
+  WorkerCommand worker;
+  int slots = 1;         // runs at a time (>= 1)
+  int max_restarts = 1;  // of one run, after a signal killed it (>= 0)
+};
+
+/// How a sweep ended.
+struct SweepEnd {
+  int exit_code = 0;    // 0: every run is finished; 6: stopped by a signal; else the failed run's
+  std::string message;  // why it ended early, for stderr; may have several lines
+  std::size_t done = 0;
+  std::size_t total = 0;
+};
+
+/// Runs whichever of `runs` are not finished. Call from the main thread, with `signals` made
+/// before any other thread started.
+/// Failed Status: the journal or a run's folder cannot be written, or no process started; the
+/// running workers have been stopped.
+Result<SweepEnd> RunSweep(const std::vector<PlannedRun>& runs, const SweepOptions& options,
+                          const BlockedSignals& signals, Journal& journal,
+                          ProgressDisplay& display);
+
+}  // namespace dcn::sweep

@@ -1,0 +1,21 @@
+// Settings between TOML (what users and the worker read) and JSON (what is compared and recorded).
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+#include <toml++/toml.h>
+
+#include "common/status.h"
+
+namespace dcn::sweep {
+
+/// Converts a value, array or table. Dates and times are kInvalidArgument (no option is one);
+/// the message starts with "line N: ".
+Result<nlohmann::json> JsonFromToml(const toml::node& node);
+
+/// An object of options as a TOML file: plain values first, then tables, keys sorted. The same
+/// options give the same text. REQUIRES: no null.
+std::string TomlFromJson(const nlohmann::json& options);
+
+}  // namespace dcn::sweep
