@@ -1,0 +1,150 @@
+// dcn_data: fetches, makes and describes data sets.
+
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <optional>
+#include <sstream>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+
+#include "common/log.h"
+#include "launch/main/data_description.h"
+#include "launch/main/data_fetch.h"
+#include "launch/main/exit_code.h"
+#include "launch/main/version.h"
+#include "worker/data/encoded_cache.h"
+#include "worker/data/synthetic_folder.h"
+
+namespace dcn::launch {
+namespace {
+
+struct Options {
+  std::string log_level = "info";
+  // synthesize
+  std::string output;
+  std::uint64_t seed = data::kSyntheticSeed;
+  std::string size = "full";
+  // fetch
+  std::string archive;
+  std::string directory = "data";
+  std::string url;
+  std::string md5;
+  // describe
+  std::string source;
+  std::optional<double> train_fraction;
+  bool as_json = false;
+};
+
+// The subcommands, to ask which of them was given.
+struct Commands {
+  CLI::App* synthesize = nullptr;
+  CLI::App* fetch = nullptr;
+  CLI::App* describe = nullptr;
+};
+
+Commands AddCommands(CLI::App& app, Options& options) {
+  Commands commands;
+  commands.synthesize = app.add_subcommand(
+      "synthesize", "write drawn ratings of MovieLens-1M's size and shape, in its format");
+  commands.synthesize->add_option("DIR", options.output, "folder to write to")->required();
+  commands.synthesize->add_option("--seed", options.seed, "another seed, another data set")
+      ->capture_default_str();
+  commands.synthesize
+      ->add_option("--size", options.size, "full (1,000,209 ratings) or small (20,000)")
+      ->check(CLI::IsMember({"full", "small"}))
+      ->capture_default_str();
+
+  commands.fetch = app.add_subcommand(
+      "fetch", "download, check and unpack an official archive; repeat it to resume");
+  commands.fetch->add_option("ARCHIVE", options.archive, "ml-1m or ml-100k")
+      ->required()
+      ->check(CLI::IsMember({"ml-1m", "ml-100k"}));
+  commands.fetch
+      ->add_option("--directory", options.directory, "the data comes into a folder in this one")
+      ->capture_default_str();
+  commands.fetch->add_option("--url", options.url, "a mirror of the archive");
+  commands.fetch->add_option("--md5", options.md5, "of the archive, where it is another one")
+      ->needs("--url");
+
+  commands.describe = app.add_subcommand(
+      "describe", "print counts, rating histogram, vocabulary sizes and split sizes");
+  commands.describe->add_option("DATA", options.source, "folder, 'synthetic' or 'synthetic-small'")
+      ->required();
+  commands.describe->add_option("--train-fraction", options.train_fraction,
+                                "part that trains (default: 0.75, for ml-100k 0.8)");
+  commands.describe->add_flag("--json", options.as_json, "as JSON");
+  return commands;
+}
+
+Status RunSynthesize(const Options& options) {
+  DCN_ASSIGN_OR_RETURN(const data::SyntheticSpec spec,
+                       data::MakeSyntheticSpec(options.size, options.seed));
+  DCN_RETURN_IF_ERROR(data::WriteSyntheticFolder(options.output, spec));
+  fmt::print(stderr, "{}: {} drawn ratings in MovieLens-1M's format\n", options.output,
+             spec.ratings);
+  return Status();
+}
+
+Status RunFetch(const Options& options) {
+  DCN_ASSIGN_OR_RETURN(MovieLensArchive archive, FindMovieLensArchive(options.archive));
+  if (!options.url.empty()) archive.url = options.url;
+  if (!options.md5.empty()) archive.md5 = options.md5;
+  return FetchMovieLens(archive, options.directory);
+}
+
+Status RunDescribe(const Options& options) {
+  DCN_ASSIGN_OR_RETURN(const data::Dataset dataset, data::LoadDataset(options.source));
+  DCN_ASSIGN_OR_RETURN(const DataDescription description,
+                       Describe(dataset, options.train_fraction));
+  fmt::print("{}", options.as_json ? DescriptionJson(description).dump(2) + "\n"
+                                   : DescriptionText(description));
+  return Status();
+}
+
+Status Run(const Options& options, const Commands& commands) {
+  DCN_RETURN_IF_ERROR(SetUpLogging("dcn_data", options.log_level));
+  if (commands.synthesize->parsed()) return RunSynthesize(options);
+  if (commands.fetch->parsed()) return RunFetch(options);
+  return RunDescribe(options);
+}
+
+int Fail(const Status& status) {
+  fmt::print(stderr, "dcn_data: {}\n", status.message());
+  return ToExitCode(status.code());
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Fetches, makes and describes data sets of movie ratings.", "dcn_data");
+  app.set_version_flag("--version", VersionText("dcn_data"));
+  app.set_help_all_flag("--help-all", "the help of every command");
+  app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
+      ->capture_default_str();
+  app.require_subcommand(1);
+  const Commands commands = AddCommands(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream ignored;
+    if (app.exit(error, std::cout, ignored) == 0) return kExitDone;  // --help, --version
+    return Fail(Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what()));
+  }
+  const Status status = Run(options, commands);
+  return status.ok() ? kExitDone : Fail(status);
+}
+
+}  // namespace
+}  // namespace dcn::launch
+
+int main(int argc, char** argv) {
+  try {
+    return dcn::launch::Main(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "dcn_data: internal error: {}\n", error.what());
+    return dcn::launch::kExitFailed;
+  }
+}
