@@ -1,0 +1,116 @@
+#include "tests/testing/small_training.h"
+
+#include <cmath>
+#include <numeric>
+#include <span>
+#include <stdexcept>
+#include <utility>
+
+#include "common/digest.h"
+#include "common/random.h"
+#include "common/thread_pool.h"
+#include "ps/server/local_shard.h"
+#include "ps/server/shard.h"
+#include "tests/testing/engines.h"
+#include "worker/train/frozen_batches.h"
+#include "worker/train/parameters.h"
+#include "worker/train/training_step.h"
+
+namespace dcn::testing {
+namespace {
+
+constexpr std::size_t kRows = 400;
+constexpr std::size_t kTrainRows = 330;
+constexpr std::size_t kVocabularySizes[] = {37, 23, 2};
+
+void Require(const Status& status) {
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+}
+
+template <typename T>
+T Require(Result<T> result) {
+  Require(result.status());
+  return std::move(result).value();
+}
+
+data::Vocabulary MakeVocabulary(const std::string& feature, std::size_t size) {
+  data::Vocabulary vocabulary{.feature = feature};
+  for (std::size_t i = 0; i < size; ++i) vocabulary.values.push_back(std::to_string(100 + i));
+  return vocabulary;
+}
+
+}  // namespace
+
+data::Dataset SmallDataset(std::size_t rows, std::uint64_t seed) {
+  struct Arrays {
+    std::vector<std::uint32_t> ids;
+    std::vector<float> labels;
+  };
+  const RandomStream random(seed, StreamId("small data set"));
+  auto arrays = std::make_shared<Arrays>();
+  std::uint64_t index = 0;
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (const std::size_t size : kVocabularySizes) {
+      const double skewed = std::pow(random.Uniform(index++), 2.0);
+      arrays->ids.push_back(static_cast<std::uint32_t>(skewed * static_cast<double>(size + 1)));
+    }
+    arrays->labels.push_back(1.0F + static_cast<float>(BoundedWord(random.Word64(index++), 5)));
+  }
+  std::vector<data::Vocabulary> vocabularies = {MakeVocabulary("movie_id", kVocabularySizes[0]),
+                                                MakeVocabulary("user_id", kVocabularySizes[1]),
+                                                MakeVocabulary("user_gender", kVocabularySizes[2])};
+  const std::span<const std::uint32_t> ids = arrays->ids;
+  const std::span<const float> labels = arrays->labels;
+  return {"small", std::move(vocabularies), ids, labels, std::move(arrays), "small"};
+}
+
+model::ModelSpec SmallModel(const data::Dataset& dataset) {
+  model::ModelSpec spec;
+  spec.name = "small";
+  constexpr std::uint32_t kDimensions[] = {5, 16, 2};
+  for (std::size_t f = 0; f < dataset.feature_count(); ++f) {
+    spec.features.push_back({.name = dataset.vocabularies()[f].feature,
+                             .rows = dataset.vocabularies()[f].table_rows(),
+                             .dimension = kDimensions[f]});
+  }
+  spec.cross = {{}, {.projection_dimension = 3, .diag_scale = 0.1F}};
+  spec.deep = {13, 7};
+  return spec;
+}
+
+SmallOutcome TrainSmall(const SmallRun& run) {
+  const data::Dataset dataset = SmallDataset(kRows, 7);
+  const model::ModelSpec spec = SmallModel(dataset);
+  ThreadPool pool(run.threads);
+  const auto model = MakeEngine(run.engine, spec, run.threads, run.slice_rows);
+  const auto tables = train::TableDefinitions(spec, run.seed, run.optimizer);
+  std::vector<std::unique_ptr<ps::Shard>> owned;
+  train::Shards shards;
+  for (std::uint32_t s = 0; s < run.shards; ++s) {
+    owned.push_back(std::make_unique<ps::Shard>());
+    shards.push_back(std::make_unique<ps::LocalShard>(*owned.back()));
+    Require(shards.back()->CreateTables(tables));
+  }
+  std::vector<float> dense(spec.dense_size());
+  model::InitializeDense(spec, run.seed, dense);
+  train::TrainingStep step(
+      spec,
+      {.batch_rows = run.batch_rows, .slice_rows = run.slice_rows, .optimizer = run.optimizer},
+      std::move(dense), *model, shards, pool);
+
+  std::vector<std::uint32_t> rows(kRows);
+  std::iota(rows.begin(), rows.end(), 0U);
+  const auto layout = train::MakeTableLayout(spec, run.shards);
+  train::FrozenBatches batches(dataset, std::span(rows).first(kTrainRows), run.batch_rows, layout);
+  const train::Training training = Require(train::Train(run.loop, batches, step, nullptr));
+  train::Evaluation evaluation = Require(train::Evaluate(
+      step, dataset, std::span(rows).subspan(kTrainRows), run.slice_rows, layout, pool));
+  const auto parameters = Require(train::Parameters::Read(spec, shards, step.dense_parameters()));
+  Digest128 digest;
+  for (const TensorView& tensor : parameters.tensors()) {
+    digest.Update(std::as_bytes(tensor.values));
+  }
+  return {digest.Hex(), training.losses, std::move(evaluation.predictions), evaluation.rmse};
+}
+
+}  // namespace dcn::testing

@@ -1,0 +1,102 @@
+#include "worker/train/trainer.h"
+
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ps/server/local_shard.h"
+#include "ps/server/shard.h"
+#include "tests/testing/engines.h"
+#include "tests/testing/small_training.h"
+
+namespace dcn::train {
+namespace {
+
+// Everything that Train needs, on 25 ratings in batches of 10, 10 and 5.
+class TrainerTest : public ::testing::Test {
+ protected:
+  TrainerTest() {
+    std::iota(rows_.begin(), rows_.end(), 0U);
+    clients_.push_back(std::make_unique<ps::LocalShard>(shard_));
+    EXPECT_TRUE(clients_[0]->CreateTables(TableDefinitions(spec_, 1, ps::AdamOptions{})).ok());
+  }
+
+  Result<Training> TrainWith(const LoopOptions& options, const StepObserver& observer = nullptr) {
+    const auto model = testing::MakeEngine("onednn", spec_, 2, 4);
+    TrainingStep step(spec_, {.batch_rows = 10, .slice_rows = 4},
+                      std::vector<float>(spec_.dense_size(), 0.01F), *model, clients_, pool_);
+    FrozenBatches batches(dataset_, rows_, 10, MakeTableLayout(spec_, 1));
+    EXPECT_EQ(batches.count(), 3U);
+    return Train(options, batches, step, observer);
+  }
+
+  const data::Dataset dataset_ = testing::SmallDataset(25, 5);
+  const model::ModelSpec spec_ = testing::SmallModel(dataset_);
+  std::vector<std::uint32_t> rows_ = std::vector<std::uint32_t>(25);
+  ThreadPool pool_{2};
+  ps::Shard shard_;
+  Shards clients_;
+};
+
+TEST(TotalSteps, IsCutByMaxSteps) {
+  EXPECT_EQ(TotalSteps({.epochs = 2}, 92), 184U);
+  EXPECT_EQ(TotalSteps({.epochs = 2, .max_steps = 100}, 92), 100U);
+  EXPECT_EQ(TotalSteps({.epochs = 2, .max_steps = 1000}, 92), 184U);
+  EXPECT_EQ(TotalSteps({.epochs = 1, .max_steps = 1}, 1), 1U);
+}
+
+TEST_F(TrainerTest, TakesEveryBatchInEveryEpoch) {
+  std::vector<Progress> seen;
+  const auto training = TrainWith({.epochs = 2}, [&](const Progress& progress) {
+    seen.push_back(progress);
+    return true;
+  });
+  ASSERT_TRUE(training.ok()) << training.status().ToString();
+  EXPECT_EQ(training->rows, 50U);
+  ASSERT_EQ(training->epochs.size(), 2U);
+  ASSERT_EQ(seen.size(), 6U);
+  const std::size_t rows[] = {10, 10, 5, 10, 10, 5};
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(seen[i].step, i + 1);
+    EXPECT_EQ(seen[i].total_steps, 6U);
+    EXPECT_EQ(seen[i].epoch, i / 3);
+    EXPECT_EQ(seen[i].rows, rows[i]);
+    EXPECT_EQ(seen[i].loss, training->losses[i]);
+  }
+}
+
+TEST_F(TrainerTest, WeighsAnEpochsLossByRows) {
+  const auto training = TrainWith({.epochs = 1});
+  ASSERT_TRUE(training.ok());
+  const auto& losses = training->losses;
+  EXPECT_NEAR(training->epochs[0].mean_loss, (10 * losses[0] + 10 * losses[1] + 5 * losses[2]) / 25,
+              1e-12);
+}
+
+TEST_F(TrainerTest, StopsAtMaxSteps) {
+  const auto training = TrainWith({.epochs = 5, .max_steps = 4});
+  ASSERT_TRUE(training.ok());
+  EXPECT_EQ(training->losses.size(), 4U);
+  EXPECT_EQ(training->epochs.size(), 2U);
+  EXPECT_EQ(shard_.current_step(), 4U);
+}
+
+TEST_F(TrainerTest, EndsWhereTheObserverSaysSo) {
+  const auto training =
+      TrainWith({.epochs = 2}, [](const Progress& progress) { return progress.step < 3; });
+  ASSERT_FALSE(training.ok());
+  EXPECT_EQ(training.status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(training.status().message(), "training was stopped after step 3 of 6");
+  EXPECT_EQ(shard_.current_step(), 3U);
+}
+
+TEST_F(TrainerTest, ReportsALossThatIsNotANumberBeforeItSpreads) {
+  const auto training = TrainWith({.epochs = 200, .learning_rate = 1e18F});
+  ASSERT_FALSE(training.ok());
+  EXPECT_EQ(training.status().code(), StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace dcn::train
