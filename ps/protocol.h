@@ -77,10 +77,11 @@ struct RowsToPull {
 
 /// Gradients of one table's rows: entry i is the partial sum of row keys[i] at tree node nodes[i].
 /// A row stands once for each node of the pushing rank in which it occurs. Nodes index into
-/// PushRequest::nodes.
+/// PushRequest::nodes. Entries may come in any order; by increasing key, and for one key by node,
+/// is the fast way.
 struct RowGradients {
   TableId table = 0;
-  std::span<const Key> keys;             // entries of one row are adjacent, in node order
+  std::span<const Key> keys;             // not distinct: once for each node
   std::span<const std::uint16_t> nodes;  // [keys.size()]
   std::span<const float> values;         // [keys.size(), dimension]
 };
@@ -91,8 +92,8 @@ struct PushRequest {
   std::uint32_t rank = 0;
   Step step = 0;
   float learning_rate = 0;  // of this step, the same on every rank; goes into the rate history
-  std::span<const TreeNode> nodes;
-  std::span<const RowGradients> gradients;
+  std::span<const TreeNode> nodes;          // disjoint, in leaf order (RankNodes)
+  std::span<const RowGradients> gradients;  // each table at most once
 };
 
 }  // namespace dcn::ps

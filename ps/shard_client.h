@@ -30,8 +30,11 @@ class ShardClient {
   virtual void StartPull(std::span<const RowsToPull> pull) = 0;
 
   /// Waits for the request that was started; then the pulled values are in place.
+  /// These change nothing:
+  /// kAlreadyExists: this rank has pushed this step, which waits for other ranks.
   /// kOutOfRange: a step other than the next, or a table that does not exist.
   /// kInvalidArgument: sizes that do not fit, a gradient that is not finite (table and key named).
+  /// These leave open whether the push was applied:
   /// kUnavailable / kDeadlineExceeded (remote shards): names server, shard and request.
   [[nodiscard]] virtual Status Finish() = 0;
 
