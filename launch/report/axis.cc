@@ -39,9 +39,11 @@ std::vector<double> LinearTicks(double low, double high, int wanted) {
 
 std::vector<double> LogarithmicTicks(double low, double high) {
   DCN_CHECK(low > 0 && low < high);
+  const bool is_short = high / low < 100;
   std::vector<double> ticks;
   for (double power = std::pow(10.0, std::floor(std::log10(low))); power <= high; power *= 10) {
-    for (const double factor : {1.0, 2.0, 5.0}) {
+    for (const int factor : {1, 2, 3, 5, 7}) {
+      if (!is_short && (factor == 3 || factor == 7)) continue;
       const double tick = factor * power;
       if (tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9)) ticks.push_back(tick);
     }
@@ -49,11 +51,26 @@ std::vector<double> LogarithmicTicks(double low, double high) {
   return ticks;
 }
 
-std::string FormatTick(double value) {
-  if (std::abs(value) < 1e-12) return "0";
-  if (std::abs(value) >= 1000) return sweep::FormatCount(value);
-  return fmt::format("{:.6g}", value);
+std::vector<std::string> LinearTickTexts(const std::vector<double>& ticks) {
+  int decimals = 0;
+  for (const double tick : ticks) {
+    // Ticks are multiples of a step; the rest is rounding.
+    const double slack = 1e-9 * std::max(std::abs(tick), 1e-3);
+    while (decimals < 6) {
+      const double scaled = tick * std::pow(10.0, decimals);
+      if (std::abs(scaled - std::round(scaled)) <= slack * std::pow(10.0, decimals)) break;
+      ++decimals;
+    }
+  }
+  std::vector<std::string> texts;
+  for (const double tick : ticks) {
+    texts.push_back(decimals == 0 ? sweep::FormatCount(tick + 0.0)
+                                  : fmt::format("{:.{}f}", tick, decimals));
+  }
+  return texts;
 }
+
+std::string FormatTick(double value) { return fmt::format("{:.6g}", value); }
 
 int DecimalsFor(double maximum) {
   if (!(maximum > 0) || !std::isfinite(maximum)) return 2;

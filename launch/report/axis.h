@@ -21,10 +21,15 @@ struct Axis {
 /// REQUIRES: low < high, both finite.
 std::vector<double> LinearTicks(double low, double high, int wanted);
 
-/// 1, 2 and 5 times the powers of ten inside [low, high]. REQUIRES: 0 < low < high, finite.
+/// 1, 2, 5 (over less than two powers of ten also 3 and 7) times the powers of ten inside
+/// [low, high]. REQUIRES: 0 < low < high, finite.
 std::vector<double> LogarithmicTicks(double low, double high);
 
-/// `value` as short as it stays exact to 6 digits: "0.935", "2", "10", "100,000".
+/// The ticks as texts with the same number of decimals, the fewest that tell them apart exactly (up
+/// to 6): {"0.935", "0.940"}, {"0", "50,000"}.
+std::vector<std::string> LinearTickTexts(const std::vector<double>& ticks);
+
+/// A single value as short as it stays exact to 6 digits: "0.7", "10".
 std::string FormatTick(double value);
 
 /// Decimals with which numbers up to `maximum` in size show three significant digits: 2 for 6.8,

@@ -14,7 +14,7 @@ namespace dcn::report {
 namespace {
 
 constexpr double kWidth = 420;
-constexpr double kMargin = 14;
+constexpr double kMargin = 8;
 constexpr double kStripHeight = 54;
 constexpr double kTop = 4;
 constexpr double kRadius = 4.5;
@@ -38,12 +38,14 @@ Axis MakeAxis(std::span<const VariantSummary> summaries) {
 
 std::string Grid(const Axis& axis, double bottom) {
   std::string svg;
-  for (const double tick : LinearTicks(axis.low, axis.high, 5)) {
-    const double x = axis.Position(tick);
+  const std::vector<double> ticks = LinearTicks(axis.low, axis.high, 5);
+  const std::vector<std::string> texts = LinearTickTexts(ticks);
+  for (std::size_t k = 0; k < ticks.size(); ++k) {
+    const double x = axis.Position(ticks[k]);
     svg += fmt::format(
         "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1:.1f}\" y2=\"{2:.1f}\"/>"
         "<text class=\"tick\" x=\"{0:.1f}\" y=\"{3:.1f}\" text-anchor=\"middle\">{4}</text>\n",
-        x, kTop, bottom, bottom + 15, FormatTick(tick));
+        x, kTop, bottom, bottom + 15, texts[k]);
   }
   return svg;
 }
@@ -52,7 +54,7 @@ std::string Strip(const VariantSummary& summary, const Axis& axis, double top,
                   const std::string& colour) {
   const double middle = top + 35;
   std::string svg =
-      fmt::format("<text class=\"strip-name\" x=\"{}\" y=\"{:.1f}\" fill=\"{}\">{}</text>\n",
+      fmt::format("<text class=\"strip-name\" x=\"{}\" y=\"{:.1f}\" style=\"fill:{}\">{}</text>\n",
                   kMargin, top + 15, colour, Escape(Shorten(summary.name, 48)));
   svg += fmt::format("<line class=\"rule\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>\n",
                      kMargin, kWidth - kMargin, middle);

@@ -19,6 +19,9 @@ constexpr double kLabelSize = 11;        // font size of the names
 constexpr double kCharacterWidth = 6.0;  // of such a letter, generously
 constexpr double kPictureWidth = 348;    // what a phone shows without shrinking it
 
+/// Three significant digits of the largest number, in at most five characters.
+int CellDecimals(double maximum) { return std::min(DecimalsFor(maximum), 3); }
+
 /// Where things stand in the picture; units are CSS pixels at its natural size.
 struct Layout {
   double cell = 0;
@@ -80,7 +83,7 @@ std::string Cell(const SquareMap& map, std::size_t row, std::size_t column,
                  const Scale& scale) {
   const double value = map.at(row, column);
   const Colour fill = RampColour(style.ramp, scale.Share(value));
-  const int decimals = DecimalsFor(scale.high);
+  const int decimals = CellDecimals(scale.high);
   const double x = layout.left + static_cast<double>(column) * layout.cell;
   const double y = layout.top + static_cast<double>(row) * layout.cell;
   std::string svg = fmt::format(
@@ -90,7 +93,8 @@ std::string Cell(const SquareMap& map, std::size_t row, std::size_t column,
       layout.cell - 1, layout.cell - 1, Hex(fill));
   if (layout.number_size > 0) {
     svg += fmt::format(
-        "<text class=\"number\" x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{}\" fill=\"{}\">{}</text>",
+        "<text class=\"number\" x=\"{:.1f}\" y=\"{:.1f}\" "
+        "style=\"font-size:{}px;fill:{}\">{}</text>",
         x + (layout.cell - 1) / 2, y + layout.cell / 2 + 3.5, layout.number_size,
         Hex(TextColour(fill)), Fixed(value, decimals));
   }
@@ -104,15 +108,16 @@ std::string ColourScale(const HeatMap& style, const Layout& layout, const Scale&
   const double y = layout.height - 32;
   std::string svg;
   for (int k = 0; k < kSteps; ++k) {
-    svg +=
-        fmt::format("<rect x=\"{:.2f}\" y=\"{:.1f}\" width=\"{:.2f}\" height=\"9\" fill=\"{}\"/>",
-                    layout.left + k * width / kSteps, y, width / kSteps + 0.3,
-                    Hex(RampColour(style.ramp, (k + 0.5) / kSteps)));
+    svg += fmt::format(
+        "<rect x=\"{:.2f}\" y=\"{:.1f}\" width=\"{:.2f}\" height=\"9\" fill=\"{}\" "
+        "shape-rendering=\"crispEdges\"/>",
+        layout.left + k * width / kSteps, y, width / kSteps + 0.3,
+        Hex(RampColour(style.ramp, (k + 0.5) / kSteps)));
   }
   svg += fmt::format(
       "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"9\" class=\"outline\"/>\n",
       layout.left, y, width);
-  const int decimals = DecimalsFor(scale.high);
+  const int decimals = CellDecimals(scale.high);
   const char* anchors[] = {"start", "middle", "end"};
   for (int k = 0; k < 3; ++k) {
     svg +=
@@ -126,7 +131,7 @@ std::string ColourScale(const HeatMap& style, const Layout& layout, const Scale&
 std::string MeanAndDeviation(const MapStatistics& statistics, std::size_t at, std::size_t runs,
                              int decimals) {
   std::string text = Fixed(statistics.mean.values[at], decimals);
-  if (runs > 1) text += " ± " + Fixed(statistics.standard_deviation.values[at], decimals);
+  if (runs > 1) text += " ± " + Fixed(statistics.standard_deviation.values[at], decimals);
   return text;
 }
 
@@ -161,7 +166,7 @@ std::string HeatMapTable(const MapStatistics& statistics, std::span<const std::s
   table.caption = Escape(caption);
   table.head = {"inside x W ↓, of x0 →"};
   for (const std::string& name : features) table.head.push_back(Escape(name));
-  const int decimals = DecimalsFor(Largest(statistics.mean));
+  const int decimals = CellDecimals(Largest(statistics.mean));
   for (std::size_t row = 0; row < features.size(); ++row) {
     std::vector<std::string> cells = {Escape(features[row])};
     for (std::size_t column = 0; column < features.size(); ++column) {
@@ -180,7 +185,7 @@ std::string StrongestPairs(const MapStatistics& statistics, std::span<const std:
     return statistics.mean.values[a] > statistics.mean.values[b];
   });
   order.resize(std::min(order.size(), count));
-  const int decimals = DecimalsFor(Largest(statistics.mean));
+  const int decimals = CellDecimals(Largest(statistics.mean));
   std::string html;
   for (const std::size_t at : order) {
     if (!html.empty()) html += "; ";

@@ -86,20 +86,28 @@ std::string Polyline(const LossLine& line, const Axes& axes, const std::string& 
 
 std::string Grid(const Axes& axes) {
   std::string svg;
-  const std::vector<double> ticks = axes.loss.is_logarithmic
-                                        ? LogarithmicTicks(axes.loss.low, axes.loss.high)
-                                        : LinearTicks(axes.loss.low, axes.loss.high, 5);
-  for (const double tick : ticks) {
-    const double y = axes.loss.Position(tick);
+  std::vector<double> ticks;
+  std::vector<std::string> texts;
+  if (axes.loss.is_logarithmic) {
+    ticks = LogarithmicTicks(axes.loss.low, axes.loss.high);
+    for (const double tick : ticks) texts.push_back(FormatTick(tick));
+  } else {
+    ticks = LinearTicks(axes.loss.low, axes.loss.high, 5);
+    texts = LinearTickTexts(ticks);
+  }
+  for (std::size_t k = 0; k < ticks.size(); ++k) {
+    const double y = axes.loss.Position(ticks[k]);
     svg += fmt::format(
         "<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
         "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n",
-        kLeft, kWidth - kRight, y, y, kLeft - 6, y + 4, FormatTick(tick));
+        kLeft, kWidth - kRight, y, y, kLeft - 6, y + 4, texts[k]);
   }
-  for (const double tick : LinearTicks(axes.steps.low, axes.steps.high, 4)) {
+  const std::vector<double> steps = LinearTicks(axes.steps.low, axes.steps.high, 4);
+  const std::vector<std::string> step_texts = LinearTickTexts(steps);
+  for (std::size_t k = 0; k < steps.size(); ++k) {
     svg += fmt::format(
         "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
-        axes.steps.Position(tick), kHeight - kBottom + 16, FormatTick(tick));
+        axes.steps.Position(steps[k]), kHeight - kBottom + 16, step_texts[k]);
   }
   svg += fmt::format(
       "<line class=\"rule\" x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\"/>"
@@ -108,13 +116,25 @@ std::string Grid(const Axes& axes) {
   return svg;
 }
 
+/// The training loss of the last epoch, mean over the runs; not a number where one has none.
+double MeanLastEpoch(std::span<const output::RunResult> runs) {
+  double sum = 0;
+  for (const output::RunResult& run : runs) {
+    if (run.epochs.empty()) return std::numeric_limits<double>::quiet_NaN();
+    sum += run.epochs.back().train_loss;
+  }
+  return sum / static_cast<double>(runs.size());
+}
+
 std::string Figure(std::span<const VariantSummary> summaries, std::size_t shown, const Axes& axes,
                    const std::vector<LossLine>& means) {
   const VariantSummary& summary = summaries[shown];
   const std::string colour = Hex(VariantColour(shown));
   const LossLine& mean = means[shown];
-  const std::string end =
-      mean.empty() ? "no loss recorded" : fmt::format("{:.4f} at the end", mean.back().second);
+  const double last_epoch = MeanLastEpoch(summary.results->runs);
+  const std::string end = std::isfinite(last_epoch)
+                              ? fmt::format("{:.4f} over the last epoch", last_epoch)
+                              : std::string("no loss recorded");
   std::string svg = fmt::format(
       "<figure class=\"loss\">\n<figcaption><b style=\"color:{}\">{}</b> {}</figcaption>\n<svg "
       "viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Training loss of {}, {}\">\n",

@@ -65,9 +65,12 @@ std::string Fixed(double value, int decimals) {
 std::string TableHtml(const Table& table) {
   std::string html = fmt::format("<table class=\"{}\">\n", table.css_class);
   if (!table.caption.empty()) html += "<caption>" + table.caption + "</caption>\n";
-  html += "<thead><tr>";
-  for (const std::string& cell : table.head) html += "<th scope=\"col\">" + cell + "</th>";
-  html += "</tr></thead>\n<tbody>\n";
+  if (!table.head.empty()) {
+    html += "<thead><tr>";
+    for (const std::string& cell : table.head) html += "<th scope=\"col\">" + cell + "</th>";
+    html += "</tr></thead>\n";
+  }
+  html += "<tbody>\n";
   for (const std::vector<std::string>& row : table.rows) {
     html += "<tr>";
     for (std::size_t k = 0; k < row.size(); ++k) {

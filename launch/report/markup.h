@@ -19,7 +19,7 @@ std::size_t CharacterCount(std::string_view text);
 /// A fixed-point number; "not a number" as an en dash.
 std::string Fixed(double value, int decimals);
 
-/// One <table>. Cells are HTML already; the first of each row is its header.
+/// One <table>. Cells are HTML already; the first of each row is its header. head: may be empty.
 struct Table {
   std::string css_class;
   std::string caption;

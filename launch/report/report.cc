@@ -82,8 +82,9 @@ std::string Answer(const std::vector<VariantSummary>& summaries) {
                   Fixed(best->test_rmse.standard_deviation, 4), Runs(best->results->runs.size()));
   const output::DataSummary& data = best->results->runs.front().data;
   if (data.noise_floor_rmse) {
-    html += fmt::format(" The noise in this data leaves {} to the best prediction that there is.",
-                        Fixed(*data.noise_floor_rmse, 4));
+    html +=
+        fmt::format(" No prediction can do better than {} here: that is the noise in this data.",
+                    Fixed(*data.noise_floor_rmse, 4));
   }
   return html + "</p>\n";
 }
@@ -91,7 +92,12 @@ std::string Answer(const std::vector<VariantSummary>& summaries) {
 std::string ResultsTable(const std::vector<VariantSummary>& summaries) {
   Table table;
   table.css_class = "results";
-  table.head = {"Model", "Mean ± sd", "Min", "Max", "Runs"};
+  table.head = {"Model", "Mean ± sd", "Min", "Max"};
+  const bool counts_differ =
+      std::any_of(summaries.begin(), summaries.end(), [&](const VariantSummary& summary) {
+        return summary.results->runs.size() != summaries.front().results->runs.size();
+      });
+  if (counts_differ) table.head.push_back("Runs");
   const VariantSummary* best = BestVariant(summaries);
   for (std::size_t k = 0; k < summaries.size(); ++k) {
     const VariantSummary& summary = summaries[k];
@@ -100,8 +106,8 @@ std::string ResultsTable(const std::vector<VariantSummary>& summaries) {
         {NameWithSwatch(summary, k),
          fmt::format("<span{}>{}</span> ± {}", &summary == best ? " class=\"best\"" : "",
                      Fixed(rmse.mean, 4), Fixed(rmse.standard_deviation, 4)),
-         Fixed(rmse.minimum, 4), Fixed(rmse.maximum, 4),
-         std::to_string(summary.results->runs.size())});
+         Fixed(rmse.minimum, 4), Fixed(rmse.maximum, 4)});
+    if (counts_differ) table.rows.back().push_back(std::to_string(summary.results->runs.size()));
   }
   return Scrolling(TableHtml(table)) +
          "<p class=\"note\">Root mean squared error over the whole test set. The standard "
@@ -135,12 +141,12 @@ std::string LayerSection(const VariantResults& variant, const CrossLayerMap& lay
   const std::size_t runs = variant.runs.size();
   std::string heading = variant.name;
   if (variant.cross_layers.size() > 1) heading += fmt::format(", layer {}", layer.layer + 1);
-  std::string html =
-      fmt::format("<h3>{}</h3>\n<p class=\"note\">{} Strongest: {}.</p>\n", Escape(heading),
-                  layer.projection_dimension == 0
-                      ? "Full-rank kernel W."
-                      : fmt::format("Kernel W = U V of rank {}.", layer.projection_dimension),
-                  StrongestPairs(layer.statistics, variant.features, runs, kShownPairs));
+  std::string html = fmt::format(
+      "<h3>{}</h3>\n<p class=\"note strongest\">{} Strongest: {}.</p>\n", Escape(heading),
+      layer.projection_dimension == 0
+          ? "Full-rank kernel W."
+          : fmt::format("Kernel W = U V of rank {}.", layer.projection_dimension),
+      StrongestPairs(layer.statistics, variant.features, runs, kShownPairs));
   html += "<div class=\"maps\">\n";
   html +=
       HeatMapFigure(layer.statistics.mean, variant.features,
@@ -204,7 +210,8 @@ std::string CostSection(const std::vector<VariantSummary>& summaries) {
 std::string OriginSection(const SweepResults& results,
                           const std::vector<VariantSummary>& summaries) {
   std::string html = "<section>\n<h2>How it was made</h2>\n";
-  html += Scrolling(MachineTable(summaries)) + "<h3>Configuration</h3>\n";
+  html += "<h3>Machine and versions</h3>\n" + Scrolling(MachineTable(summaries)) +
+          "<h3>Configuration</h3>\n";
   html += Scrolling(ConfigurationTable(summaries));
   html += fmt::format(
       "<p class=\"note\">Data fingerprint <code>{}</code>. Each run's folder holds "

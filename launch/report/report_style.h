@@ -21,8 +21,9 @@ h1 { margin: 0; font-size: 30px; line-height: 1.2; font-weight: 650; letter-spac
 h2 { margin: 52px 0 6px; font-size: 20px; font-weight: 650; }
 h3 { margin: 34px 0 2px; font-size: 16px; font-weight: 650; }
 p { margin: 8px 0; max-width: 74ch; }
-.facts { color: var(--soft); margin: 10px 0 0; }
+.facts { color: var(--soft); margin: 10px 0 0; max-width: none; }
 .note, figcaption { color: var(--soft); font-size: 13.5px; }
+.strongest { max-width: none; }
 .notice { border-left: 3px solid #d55e00; padding: 2px 0 2px 12px; margin-top: 14px; }
 .answer { font-size: 17px; }
 .side-by-side { display: grid; grid-template-columns: minmax(0, 1.1fr) minmax(0, 1fr);
@@ -32,6 +33,7 @@ p { margin: 8px 0; max-width: 74ch; }
 .maps { display: flex; flex-wrap: wrap; gap: 20px 22px; margin: 14px 0 6px; }
 figure { margin: 0; min-width: 0; break-inside: avoid; }
 .charts figure { max-width: 420px; }
+.strip { max-width: 520px; }
 .map { flex: 1 1 300px; max-width: 348px; }
 .map figcaption, .loss figcaption { font-size: 14px; margin-bottom: 4px; }
 .map figcaption { color: var(--ink); font-weight: 600; }
@@ -80,8 +82,9 @@ details > :nth-child(2) { margin-top: 8px; }
   .side-by-side { grid-template-columns: minmax(0, 1fr); }
   .map { flex-basis: 100%; }
   .charts { grid-template-columns: minmax(0, 1fr); }
-  th, td { padding-right: 12px; }
+  th, td { padding-right: 11px; }
   table { font-size: 14px; }
+  .results { font-size: 13.5px; }
 }
 @media print {
   @page { margin: 14mm; }
@@ -90,9 +93,8 @@ details > :nth-child(2) { margin-top: 8px; }
   main { max-width: none; padding: 0; }
   h2, h3 { break-after: avoid; }
   h2 { margin-top: 26px; }
-  .charts { grid-template-columns: repeat(3, minmax(0, 1fr)); }
-  .maps { flex-wrap: nowrap; }
-  .map { flex: 1 1 0; }
+  .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .map { flex: 1 1 45%; }
   .scroll, pre { overflow: visible; }
   pre { white-space: pre-wrap; }
   tr { break-inside: avoid; }

@@ -100,7 +100,6 @@ std::string MachineTable(std::span<const VariantSummary> summaries) {
   }
   Table table;
   table.css_class = "settings";
-  table.head = {"machine", ""};
   table.rows = {{"processor", JoinDistinct(processors)}, {"memory", JoinDistinct(memory)}};
   for (const auto& [name, values] : versions) {
     table.rows.push_back({Escape(name), JoinDistinct(values)});

@@ -118,10 +118,12 @@ class Reader {
         return Wrong(value, "{}.{}: set by the sweep itself for every run; expected another option",
                      key, option);
       }
-      if (!value.is_value() || value.is_date() || value.is_time() || value.is_date_time()) {
-        return Wrong(value, "{}.{}: expected a string, a number, true or false", key, option);
+      Result<json> setting = JsonFromToml(value);
+      if (!value.is_value() || !setting.ok()) {
+        return Wrong(value, "{}.{}: expected a string, a finite number, true or false", key,
+                     option);
       }
-      DCN_ASSIGN_OR_RETURN(options[option], JsonFromToml(value));
+      options[option] = *std::move(setting);
     }
     return options;
   }

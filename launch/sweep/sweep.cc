@@ -268,6 +268,10 @@ Result<SweepEnd> RunSweep(const std::vector<PlannedRun>& runs, const SweepOption
                                 result.status().message()));
     }
   }
+  const auto done_count = std::count(done.begin(), done.end(), true);
+  if (done_count > 0) {
+    display.Print(fmt::format("{} of {} runs were finished before", done_count, runs.size()));
+  }
   return Session(runs, std::move(done), options, signals, journal, display).Run();
 }
 

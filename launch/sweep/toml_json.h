@@ -10,12 +10,12 @@
 
 namespace dcn::sweep {
 
-/// Converts a value, array or table. Dates and times are kInvalidArgument (no option is one);
-/// the message starts with "line N: ".
+/// Converts a value, list or table. kInvalidArgument: a date, a time, infinity or not a number (no
+/// option is one of these); the message is "line N: expected …".
 Result<nlohmann::json> JsonFromToml(const toml::node& node);
 
 /// An object of options as a TOML file: plain values first, then tables, keys sorted. The same
-/// options give the same text. REQUIRES: no null.
+/// options give the same text. REQUIRES: no null, finite numbers.
 std::string TomlFromJson(const nlohmann::json& options);
 
 }  // namespace dcn::sweep
