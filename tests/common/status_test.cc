@@ -55,7 +55,9 @@ TEST(ResultTest, TakingAnAbsentValueIsABug) {
   EXPECT_THROW((void)*error, CheckError);
 }
 
-TEST(ResultTest, SuccessWithoutAValueIsABug) { EXPECT_THROW(Result<int>{Status()}, CheckError); }
+TEST(ResultTest, SuccessWithoutAValueIsABug) {
+  EXPECT_THROW((void)Result<int>{Status()}, CheckError);
+}
 
 Result<int> Halve(int number) {
   if (number % 2 != 0) return Error(StatusCode::kInvalidArgument, "{} is odd", number);
