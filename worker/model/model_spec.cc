@@ -100,7 +100,7 @@ std::string_view ActivationName(Activation activation) {
   for (const auto& [value, name] : kActivations) {
     if (value == activation) return name;
   }
-  DCN_CHECK(!"an Activation outside the enumeration");
+  DCN_CHECK(false && "an Activation outside the enumeration");
   return {};
 }
 

@@ -2,6 +2,25 @@
 // gradients follow from them. Slow and hard to get wrong, so it is what onednn_model is tested
 // against. The one file that sees LibTorch; built as a plugin (torch_plugin.h).
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <dlfcn.h>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+
+// With LibTorch 1.13 and C++20, clang needs IValue complete before anything else.
+// clang-format off
+#include <ATen/core/ivalue.h>
+// clang-format on
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -13,15 +32,7 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/tanh.h>
-#include <dlfcn.h>
-#include <mutex>
-#include <stdexcept>
-#include <string>
-#include <type_traits>
-#include <utility>
-#include <vector>
 
-#include <fmt/core.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
 
@@ -66,7 +77,7 @@ at::Tensor Activate(Activation activation, const at::Tensor& x) {
     case Activation::kSigmoid:
       return at::sigmoid(x);
   }
-  DCN_CHECK(!"an Activation outside the enumeration");
+  DCN_CHECK(false && "an Activation outside the enumeration");
   return x;
 }
 
