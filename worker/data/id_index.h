@@ -22,7 +22,7 @@ class IdIndex {
 
   IdIndex() : slots_(kFirstSlots) {}
 
-  /// The number of `id`, or kAbsent.
+  /// The number of `id`, or kAbsent. REQUIRES: id != 0.
   [[nodiscard]] std::uint32_t Find(std::uint32_t id) const {
     const Slot& slot = slots_[Place(id)];
     return slot.id == id ? slot.number : kAbsent;
@@ -48,6 +48,7 @@ class IdIndex {
 
   // Where `id` is, or the free slot where it belongs. At most half of the slots are taken.
   [[nodiscard]] std::size_t Place(std::uint32_t id) const {
+    DCN_CHECK_NE(id, 0U);
     const std::size_t mask = slots_.size() - 1;
     const int shift = 64 - std::countr_zero(slots_.size());
     // Fibonacci hashing: the high bits of the product with 2^64 / golden ratio.
@@ -57,7 +58,6 @@ class IdIndex {
   }
 
   std::uint32_t Add(std::uint32_t id, std::size_t place) {
-    DCN_CHECK_NE(id, 0U);
     const auto number = static_cast<std::uint32_t>(ids_.size());
     slots_[place] = {.id = id, .number = number};
     ids_.push_back(id);

@@ -12,12 +12,12 @@ namespace {
 // Chosen so that the drawn ratings have MovieLens-1M's mean (3.58) and deviation (1.12), its share
 // of variance explained by users and movies, and a noise floor at the RMSE of the best models
 // there.
-constexpr double kMean = 3.36;
-constexpr double kNoise = 0.93;
+constexpr double kMean = 3.34;
+constexpr double kNoise = 0.95;
 constexpr RatingTail kCuts = {1.6, 2.4, 3.4, 4.6};  // latent values at which the rating changes
-constexpr double kUserDeviation = 0.40;
+constexpr double kUserDeviation = 0.42;
 constexpr double kPopularityEffect = 0.28;  // quality for one deviation of log(ratings)
-constexpr double kQualityDeviation = 0.50;  // beside the effect of popularity
+constexpr double kQualityDeviation = 0.52;  // beside the effect of popularity
 constexpr double kFactorDeviations[] = {0.42, 0.22, 0.14};  // user . movie, by factor
 // The first factor is not independent of the biases: who rates high also cares more for quality.
 constexpr double kFirstFactorCorrelation = 0.5;
@@ -46,7 +46,7 @@ double Correlate(double a, double b) {
          std::sqrt(1 - kFirstFactorCorrelation * kFirstFactorCorrelation) * b;
 }
 
-double NormalTail(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+double StandardNormalCdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
 }  // namespace
 
@@ -93,7 +93,7 @@ RatingTail PlantedTaste::Tail(std::size_t user, std::size_t movie) const {
   }
   RatingTail tail;
   for (std::size_t k = 0; k < tail.size(); ++k) {
-    tail[k] = NormalTail((x - kCuts[k]) / kNoise);
+    tail[k] = StandardNormalCdf((x - kCuts[k]) / kNoise);
   }
   return tail;
 }
