@@ -49,10 +49,12 @@ Result<Parameters> Parameters::Read(const model::ModelSpec& spec, Shards& shards
                                    .shape = {feature.rows, feature.dimension},
                                    .values = table});
   }
+  parameters.dense_.assign(dense.begin(), dense.end());
+  const std::span<const float> copied = parameters.dense_;
   for (const model::DenseParameter& tensor : spec.DenseParameters()) {
     parameters.tensors_.push_back({.name = tensor.name,
                                    .shape = tensor.shape,
-                                   .values = dense.subspan(tensor.offset, tensor.size)});
+                                   .values = copied.subspan(tensor.offset, tensor.size)});
   }
   return parameters;
 }

@@ -19,7 +19,7 @@ namespace dcn::train {
 /// feature order, then the dense tensors in model order.
 class Parameters {
  public:
-  /// Reads every row of every table, as of the last step, and borrows `dense` ([dense_size]).
+  /// Reads every row of every table, as of the last step, and copies `dense` ([dense_size]).
   /// Errors: those of ShardClient::Finish.
   static Result<Parameters> Read(const model::ModelSpec& spec, Shards& shards,
                                  std::span<const float> dense);
@@ -28,7 +28,8 @@ class Parameters {
 
  private:
   std::vector<std::vector<float>> tables_;
-  std::vector<TensorView> tensors_;  // into tables_ and `dense`
+  std::vector<float> dense_;
+  std::vector<TensorView> tensors_;  // into tables_ and dense_, which moving leaves in place
 };
 
 /// Sets all rows of table `table` (values: [rows, dimension], row i is key i), with a fresh
