@@ -20,7 +20,6 @@ nlohmann-json3-dev   -           result files
 libxxhash-dev        -           digests and checksums
 librandom123-dev     -           counter-based random numbers
 libmimalloc-dev      -           an allocator that keeps big blocks between steps
-libssl-dev           -           OpenSSL, the checksums of downloads
 curl                 curl        downloads the data
 ca-certificates      -           lets curl verify who answers
 unzip                unzip       unpacks the data'

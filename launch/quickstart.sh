@@ -16,9 +16,11 @@ usage() {
 usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [--jobs N] [--torch]
 
   --data DIR         MovieLens files (ratings.dat, …), or "synthetic" for built-in data.
-                     Default: data/ml-1m of this repository; where it is missing it is downloaded;
-                     where there is no network, synthetic data of the same size and shape.
-  --output DIR       where the runs and report.html go. Default: runs/ of this repository.
+                     Default: what the experiment asks for. data/ml-1m (or ml-100k) of this
+                     repository is downloaded where it is missing; where there is no network,
+                     synthetic data of the same size and shape takes its place.
+  --output DIR       where the runs and report.html go. Default: a folder in runs/ of this
+                     repository, named by the experiment and, if given, the data.
   --experiment FILE  what to train. Default: launch/experiments/movielens-1m.toml
   --jobs N           compilers at a time. Default: one a core, as far as memory allows.
   --torch            install LibTorch too where it is missing (some 300 packages), for
@@ -83,20 +85,30 @@ build_programs() {
   logged "$log" cmake --build "$build" --parallel "$jobs"
 }
 
+# Sets `data`, and `is_own_data` when that is what the experiment's file asks for.
 obtain_data() {
+  local wanted
+  is_own_data=
   [[ -z $data ]] || return 0
-  if [[ -e $root/data/ml-1m ]]; then
-    data=$root/data/ml-1m
-  elif "$build/bin/dcn_data" fetch ml-1m --directory "$root/data"; then
-    data=$root/data/ml-1m
-  else
-    data=synthetic
-    cat <<'NOTICE'
-MovieLens could not be downloaded (reason above), so this run uses SYNTHETIC data of its size and
-shape. Its numbers say nothing about MovieLens: use them to see that everything works. For the real
-experiment put ratings.dat, users.dat and movies.dat into data/ml-1m and start again.
-NOTICE
+  wanted=$(sed -nE 's/^data *= *"([^"]*)".*/\1/p' "$experiment")
+  is_own_data=yes
+  case $wanted in
+    data/ml-1m | data/ml-100k) data=$root/$wanted ;;
+    *)
+      data=$wanted
+      return
+      ;;
+  esac
+  if [[ -e $data ]] || "$build/bin/dcn_data" fetch "$(basename "$data")" --directory "$root/data"; then
+    return
   fi
+  data=synthetic
+  is_own_data=
+  cat <<NOTICE
+MovieLens could not be downloaded (reason above), so this run uses SYNTHETIC data of the size and
+shape of MovieLens-1M. Its numbers say nothing about MovieLens: they show that everything works.
+For the real experiment put the files of the official archive into $wanted and start again.
+NOTICE
 }
 
 run_experiment() {
@@ -105,7 +117,7 @@ run_experiment() {
   if [[ -z $output ]]; then
     # Results of one data set never mix with another's.
     output=$root/runs/$name
-    [[ $data != synthetic ]] || output+=-synthetic
+    [[ -n $is_own_data ]] || output+=-$(basename "$data")
   fi
   printf 'Running the experiment %s on %s\n' "$name" "$data"
   "$build/bin/dcn_sweep" "$experiment" --data "$data" --output "$output"

@@ -22,7 +22,8 @@ set_up() {
   rm -rf "${folder:?}"/*
   mkdir -p "$folder/bin" "$folder/repo/launch/experiments" "$folder/elsewhere"
   cp "$source_root"/launch/*.sh "$folder/repo/launch/"
-  touch "$folder/repo/launch/experiments/movielens-1m.toml" "$folder/missing" "$folder/unknown"
+  echo 'data = "data/ml-1m"  # real' >"$folder/repo/launch/experiments/movielens-1m.toml"
+  touch "$folder/missing" "$folder/unknown"
   # Every package is installed but for those named in the file "missing"; the package lists have
   # all but for those in "unknown".
   sed -nE 's/^([a-z0-9+.-]+) +(-|[a-z+-]+) +.*/\1/p' "$source_root/launch/packages.sh" \
@@ -121,6 +122,19 @@ claim='without a network says plainly that the data is synthetic, and keeps its 
 check "$claim" status_is 0
 check "$claim" prints SYNTHETIC
 check "$claim" calls "--data synthetic --output $repo/runs/movielens-1m-synthetic"
+
+set_up
+printf 'name = "x"\ndata = "synthetic-small"\n' >"$folder/elsewhere/smoke.toml"
+run quickstart.sh --experiment smoke.toml
+claim='takes the data that the experiment asks for'
+check "$claim" status_is 0
+check "$claim" never_calls dcn_data
+check "$claim" calls "dcn_sweep smoke.toml --data synthetic-small --output $repo/runs/smoke"
+
+set_up
+run quickstart.sh --data /my/data
+check 'names the results by the data that was given' \
+  calls "--data /my/data --output $repo/runs/movielens-1m-data"
 
 set_up
 touch "$folder/elsewhere/mine.toml"
