@@ -9,12 +9,12 @@ void AdagradUpdate(const AdagradOptions& options, float learning_rate, std::span
                    std::span<float> accumulator, std::span<const float> g) {
   const float epsilon = options.epsilon;
   const std::size_t size = w.size();
-  float* __restrict w_ = w.data();
-  float* __restrict a_ = accumulator.data();
-  const float* __restrict g_ = g.data();
+  float* __restrict weight = w.data();
+  float* __restrict sum = accumulator.data();
+  const float* __restrict gradient = g.data();
   for (std::size_t i = 0; i < size; ++i) {
-    a_[i] = a_[i] + g_[i] * g_[i];
-    w_[i] = w_[i] - (learning_rate * g_[i]) / (std::sqrt(a_[i]) + epsilon);
+    sum[i] = sum[i] + gradient[i] * gradient[i];
+    weight[i] = weight[i] - (learning_rate * gradient[i]) / (std::sqrt(sum[i]) + epsilon);
   }
 }
 
