@@ -44,7 +44,7 @@ struct RowStep {
   void operator()(const ps::SgdOptions&) const {
     for (std::size_t i = 0; i < gradient.size(); ++i) w[i] -= kLearningRate * gradient[i];
   }
-  void operator()(const ps::AdagradOptions&) const { DCN_CHECK(!"not measured"); }
+  void operator()(const ps::AdagradOptions&) const { throw CheckError("Adagrad is not measured"); }
 };
 
 }  // namespace

@@ -52,9 +52,8 @@ def parse_arguments():
     parser.add_argument("--precision", default="fp32", help="of our fits (default: fp32)")
     parser.add_argument("--experiment", nargs="?", type=pathlib.Path,
                         const=_ROOT / "launch/experiments/movielens-1m.toml",
-                        help="compare whole experiments; the file is what dcn_sweep runs, and must "
-                        "say what --models, --seeds, --epochs and --train-fraction say "
-                        "(default: movielens-1m.toml)")
+                        help="compare whole experiments; the file says what dcn_sweep runs, but for "
+                        "models, seeds and epochs (default: movielens-1m.toml)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5],
                         help="of the experiment")
     parser.add_argument("--output", type=pathlib.Path, help="write everything as JSON to this file")
@@ -63,6 +62,15 @@ def parse_arguments():
         arguments.models = ["dcn", "dcn-lowrank", "dnn"] if arguments.experiment else ["dcn"]
     if arguments.rounds < 1:
         parser.error(f"--rounds: {arguments.rounds} is below 1")
+    if arguments.experiment and (arguments.threads != 0 or arguments.precision != "fp32"):
+        parser.error("--threads and --precision are for fits; an experiment's stand in its file")
+    program = arguments.build / "bin" / ("dcn_sweep" if arguments.experiment else "dcn_worker")
+    for option, path, advice in (
+            ("--build", program, "launch/quickstart.sh builds it"),
+            ("--peer-python", arguments.peer_python, "README.md says how to make an environment"),
+            ("--data", arguments.data, "name a folder with MovieLens' files")):
+        if not path.exists():
+            parser.error(f"{option}: {path} does not exist; {advice}")
     return arguments
 
 

@@ -78,7 +78,9 @@ class OurSweep:
     def __init__(self, arguments, log):
         self._log = log
         self.command = [str(arguments.build / "bin/dcn_sweep"), str(arguments.experiment),
-                        "--data", str(arguments.data)]
+                        "--data", str(arguments.data), "--epochs", str(arguments.epochs),
+                        "--seeds", ",".join(map(str, arguments.seeds)),
+                        "--variants", ",".join(arguments.models)]
 
     def sweep(self):
         with tempfile.TemporaryDirectory(prefix="dcn-compare-") as folder:
