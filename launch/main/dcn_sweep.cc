@@ -49,6 +49,7 @@ struct Options {
 };
 
 void AddOptions(CLI::App& app, Options& options) {
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("EXPERIMENT", options.experiment,
                  "experiment file (TOML), as in launch/experiments")
       ->required();
@@ -58,9 +59,11 @@ void AddOptions(CLI::App& app, Options& options) {
   app.add_option("--data", options.overrides.data,
                  "another data set than the file's: a folder, 'synthetic' or 'synthetic-small'");
   app.add_option("--seeds", options.overrides.seeds, "other seeds, as in 1,2,3; a folder can grow")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--variants", options.overrides.variants, "only these variants, as in dcn,dnn")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--epochs", options.overrides.epochs, "other passes over the training ratings")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}));
   app.add_option("--slots", options.slots, "runs side by side; 0: one for each processor")

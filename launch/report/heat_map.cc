@@ -131,7 +131,7 @@ std::string ColourScale(const HeatMap& style, const Layout& layout, const Scale&
 std::string MeanAndDeviation(const MapStatistics& statistics, std::size_t at, std::size_t runs,
                              int decimals) {
   std::string text = Fixed(statistics.mean.values[at], decimals);
-  if (runs > 1) text += " ± " + Fixed(statistics.standard_deviation.values[at], decimals);
+  if (runs > 1) text += "&nbsp;±&nbsp;" + Fixed(statistics.standard_deviation.values[at], decimals);
   return text;
 }
 

@@ -92,25 +92,22 @@ std::vector<VariantSummary> SummarizeVariants(const SweepResults& results) {
 }
 
 json SummaryJson(const SweepResults& results, std::span<const VariantSummary> summaries) {
-  json variants = json::object();
-  json order = json::array();
+  json variants = json::array();
   for (const VariantSummary& summary : summaries) {
     json runs = json::array();
     for (const output::RunResult& run : summary.results->runs) runs.push_back(RunJson(run));
-    variants[summary.name] = {
-        {"mean", NumberOrNull(summary.test_rmse.mean)},
-        {"standard_deviation", NumberOrNull(summary.test_rmse.standard_deviation)},
-        {"minimum", NumberOrNull(summary.test_rmse.minimum)},
-        {"maximum", NumberOrNull(summary.test_rmse.maximum)},
-        {"parameter_count", summary.parameter_count},
-        {"train_rows_per_second", summary.rows_per_second},
-        {"runs", std::move(runs)}};
-    order.push_back(summary.name);
+    variants.push_back({{"name", summary.name},
+                        {"mean", NumberOrNull(summary.test_rmse.mean)},
+                        {"standard_deviation", NumberOrNull(summary.test_rmse.standard_deviation)},
+                        {"minimum", NumberOrNull(summary.test_rmse.minimum)},
+                        {"maximum", NumberOrNull(summary.test_rmse.maximum)},
+                        {"parameter_count", summary.parameter_count},
+                        {"train_rows_per_second", summary.rows_per_second},
+                        {"runs", std::move(runs)}});
   }
   return {{"experiment", results.record.experiment},  {"title", results.record.title},
           {"data", results.record.data.name},         {"planned_runs", results.planned_runs},
-          {"finished_runs", results.finished_runs()}, {"variant_order", std::move(order)},
-          {"variants", std::move(variants)}};
+          {"finished_runs", results.finished_runs()}, {"variants", std::move(variants)}};
 }
 
 std::string SummaryCsv(std::span<const VariantSummary> summaries) {

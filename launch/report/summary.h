@@ -42,8 +42,8 @@ struct VariantSummary {
 /// In the experiment's order. `results` must outlive the answer.
 std::vector<VariantSummary> SummarizeVariants(const SweepResults& results);
 
-/// summary.json: per variant mean, standard_deviation, minimum, maximum, parameter_count,
-/// train_rows_per_second and runs.
+/// summary.json: a list of variants in the experiment's order, each with name, mean,
+/// standard_deviation, minimum, maximum, parameter_count, train_rows_per_second and runs.
 nlohmann::json SummaryJson(const SweepResults& results, std::span<const VariantSummary> summaries);
 
 /// summary.csv: one line a run, under a header.

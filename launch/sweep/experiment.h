@@ -44,9 +44,9 @@ Result<Experiment> ParseExperiment(std::string_view text, const std::string& fil
 
 /// What the command line changes in an experiment; empty and 0: as the file says.
 struct Overrides {
-  std::string data;
-  std::vector<std::uint64_t> seeds;
-  std::vector<std::string> variants;
+  std::string data = {};
+  std::vector<std::uint64_t> seeds = {};
+  std::vector<std::string> variants = {};
   std::uint64_t epochs = 0;
 };
 

@@ -1,0 +1,79 @@
+#include "launch/sweep/journal.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/testing/temporary_folder.h"
+
+namespace dcn::sweep {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+class JournalTest : public ::testing::Test {
+ protected:
+  const testing::TemporaryFolder folder_;
+  const std::filesystem::path file_ = folder_.path() / "journal.jsonl";
+};
+
+TEST_F(JournalTest, KeepsEntriesOverReopening) {
+  for (int start = 0; start < 3; ++start) {
+    Result<Journal> journal = Journal::Open(file_);
+    ASSERT_TRUE(journal.ok()) << journal.status().ToString();
+    EXPECT_EQ(journal->earlier_entries().size(), static_cast<std::size_t>(start));
+    ASSERT_TRUE(journal->Append({{"event", "started"}, {"start", start}}).ok());
+  }
+  const Result<JournalText> text = ParseJournal(testing::ReadText(file_), file_);
+  ASSERT_TRUE(text.ok());
+  ASSERT_EQ(text->entries.size(), 3U);
+  EXPECT_EQ(text->entries[2].at("start"), 2);
+  EXPECT_THAT(text->entries[2].at("time").get<std::string>(),
+              MatchesRegex("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"));
+}
+
+TEST_F(JournalTest, ForgetsALastLineThatWasCutAnywhere) {
+  const std::string whole = "{\"event\":\"started\"}\n";
+  const std::string last = "{\"event\":\"finished\",\"seed\":3}\n";
+  for (std::size_t kept = 0; kept < last.size(); ++kept) {
+    testing::WriteText(file_, whole + last.substr(0, kept));
+    Result<Journal> journal = Journal::Open(file_);
+    ASSERT_TRUE(journal.ok()) << kept << ": " << journal.status().ToString();
+    EXPECT_EQ(journal->earlier_entries().size(), 1U) << kept;
+    ASSERT_TRUE(journal->Append({{"event", "started"}}).ok());
+    const Result<JournalText> text = ParseJournal(testing::ReadText(file_), file_);
+    ASSERT_TRUE(text.ok()) << kept << ": " << text.status().ToString();
+    EXPECT_EQ(text->entries.size(), 2U) << kept;
+  }
+}
+
+TEST_F(JournalTest, NamesALineThatIsNoEntry) {
+  for (const char* line : {"nonsense", "[1]", "3", "", "{\"a\":1"}) {
+    testing::WriteText(file_, "{}\n" + std::string(line) + "\n{}\n");
+    const Result<Journal> journal = Journal::Open(file_);
+    ASSERT_FALSE(journal.ok()) << line;
+    EXPECT_EQ(journal.status().code(), StatusCode::kDataLoss);
+    EXPECT_THAT(journal.status().message(), HasSubstr("journal.jsonl:2: expected one JSON object"));
+  }
+}
+
+TEST_F(JournalTest, TakesTextThatIsNoUtf8) {
+  Result<Journal> journal = Journal::Open(file_);
+  ASSERT_TRUE(journal.ok());
+  ASSERT_TRUE(journal->Append({{"log_tail", "caf\xe9 \n \xff"}}).ok());
+  const Result<JournalText> text = ParseJournal(testing::ReadText(file_), file_);
+  ASSERT_TRUE(text.ok()) << text.status().ToString();
+  EXPECT_EQ(text->entries.size(), 1U);
+}
+
+TEST_F(JournalTest, CannotLiveInAFolderThatIsNotThere) {
+  const Result<Journal> journal = Journal::Open(folder_.path() / "absent" / "journal.jsonl");
+  ASSERT_FALSE(journal.ok());
+  EXPECT_EQ(journal.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(journal.status().message(), HasSubstr("absent"));
+}
+
+}  // namespace
+}  // namespace dcn::sweep
