@@ -52,6 +52,7 @@ Commands AddCommands(CLI::App& app, Options& options) {
       "synthesize", "write drawn ratings of MovieLens-1M's size and shape, in its format");
   commands.synthesize->add_option("DIR", options.output, "folder to write to")->required();
   commands.synthesize->add_option("--seed", options.seed, "another seed, another data set")
+      ->check(CLI::NonNegativeNumber)  // the conversion alone takes -1 for 2^64 - 1
       ->capture_default_str();
   commands.synthesize
       ->add_option("--size", options.size, "full (1,000,209 ratings) or small (20,000)")

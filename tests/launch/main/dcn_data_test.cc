@@ -56,16 +56,19 @@ TEST(DcnDataTest, ListsItsCommandsAndVersion) {
 }
 
 TEST(DcnDataTest, RefusesWrongArguments) {
+  const TemporaryFolder folder;
+  const std::string output = (folder.path() / "new").string();
   ExpectFailure(DcnData({}), 2, "subcommand is required");
   ExpectFailure(DcnData({"frobnicate"}), 2, "--help");
   ExpectFailure(DcnData({"describe"}), 2, "DATA is required");
   ExpectFailure(DcnData({"fetch", "ml-10m"}), 2, "ml-10m");
   ExpectFailure(DcnData({"fetch", "ml-1m", "--md5", "00"}), 2, "--url");
-  ExpectFailure(DcnData({"synthesize", "x", "--size", "huge"}), 2, "--size");
-  ExpectFailure(DcnData({"synthesize", "x", "--seed", "-1"}), 2, "--seed");
+  ExpectFailure(DcnData({"synthesize", output, "--size", "huge"}), 2, "--size");
+  ExpectFailure(DcnData({"synthesize", output, "--seed", "-1"}), 2, "--seed");
   ExpectFailure(DcnData({"--log-level", "loud", "describe", "synthetic-small"}), 2, "loud");
   ExpectFailure(DcnData({"describe", "synthetic-small", "--train-fraction", "1"}), 2,
                 "the training fraction must be above 0 and below 1, found 1");
+  EXPECT_FALSE(fs::exists(output));
 }
 
 TEST(DcnDataTest, DescribesForPersonsAndPrograms) {

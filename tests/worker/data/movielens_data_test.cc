@@ -19,7 +19,15 @@ namespace {
 
 using ::testing::ElementsAre;
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define DCN_SLOWED_DOWN 1
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#define DCN_SLOWED_DOWN 1
+#endif
+#if defined(DCN_SLOWED_DOWN)
 constexpr bool kTimesMeanSomething = false;
 #else
 constexpr bool kTimesMeanSomething = true;

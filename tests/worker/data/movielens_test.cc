@@ -184,8 +184,8 @@ TEST(MovieLensFolderTest, FindsTheFormatByItsFiles) {
 
 TEST(MovieLensFolderTest, SaysWhatIsMissing) {
   const TemporaryFolder folder;
-  const auto expect = [&folder](const std::filesystem::path& path, StatusCode code,
-                                const std::string& message) {
+  const auto expect = [](const std::filesystem::path& path, StatusCode code,
+                         const std::string& message) {
     const auto opened = MovieLensFolder::Open(path);
     ASSERT_FALSE(opened.ok());
     EXPECT_EQ(opened.status().code(), code);
