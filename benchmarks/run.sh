@@ -49,19 +49,18 @@ mkdir -p "$build" "$output"
 
 build_benchmarks() {
   printf 'Building the benchmarks (output in %s)\n' "$log"
-  configure_build "$log" "$root" "$build" -DDCN_BUILD_TESTS=OFF \
-    -DDCN_BUILD_BENCHMARKS=ON
+  configure_build "$log" "$root" "$build" -DDCN_BUILD_TESTS=OFF -DDCN_BUILD_BENCHMARKS=ON
   logged "$log" cmake --build "$build" --parallel "$(default_jobs)" --target "${PROGRAMS[@]}"
 }
 
 run_benchmarks() {
   local program commit
   commit=$(git -C "$root" rev-parse HEAD 2>/dev/null || printf 'unknown')
+  printf 'commit %s: run.sh %s\n' "$commit" "${options[*]-}" >"$output/command.txt"
   for program in "${PROGRAMS[@]}"; do
     printf '\n%s\n' "$program"
     "$build/benchmarks/bin/$program" --benchmark_repetitions=5 \
       --benchmark_display_aggregates_only=true "--benchmark_context=commit=$commit" \
-      "--benchmark_context=command=run.sh ${options[*]-}" \
       "--benchmark_out=$output/$program.json" --benchmark_out_format=json "${options[@]}"
   done
   printf '\nAll figures are in %s\n' "$output"
