@@ -6,8 +6,8 @@
 #
 # --data: MovieLens as for dcn_worker (default: synthetic). --output: default
 # build-benchmarks/results. The other options go to every program, for example
-# --benchmark_filter=Training or, with 5 GB of memory, --memory-rows=10000000. Results mean something
-# on a calm machine only. Comparisons with other stacks: peers/README.md.
+# --benchmark_filter=Training or, with 5 GB of memory, --memory-rows=10000000. Results mean
+# something on a calm machine only. Comparisons with other stacks: peers/README.md.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -9,8 +9,8 @@ its first fit, in which it compiles and allocates, does not count. An experiment
 cold start to the last result, on both sides. A round in which others used more than a tenth of the
 processors is dropped and repeated (machine_load.py). README.md says what the peers need.
 
-Needs only Python's standard library. Exit code: 0 measured, 1 too few calm rounds or results that do
-not agree, 2 wrong arguments.
+Needs only Python's standard library. Exit code: 0 measured, 1 too few calm rounds or results that
+do not agree, 2 wrong arguments.
 """
 
 import argparse
@@ -52,8 +52,8 @@ def parse_arguments():
     parser.add_argument("--precision", default="fp32", help="of our fits (default: fp32)")
     parser.add_argument("--experiment", nargs="?", type=pathlib.Path,
                         const=_ROOT / "launch/experiments/movielens-1m.toml",
-                        help="compare whole experiments; the file says what dcn_sweep runs, but for "
-                        "models, seeds and epochs (default: movielens-1m.toml)")
+                        help="compare whole experiments; the file says what dcn_sweep runs, but "
+                        "for models, seeds and epochs (default: movielens-1m.toml)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5],
                         help="of the experiment")
     parser.add_argument("--output", type=pathlib.Path, help="write everything as JSON to this file")
@@ -194,7 +194,8 @@ def main():
     print(f"{machine['cpu_model']}, {machine['processors']} processors; commit {commit[:12]}")
     compare = compare_experiments if arguments.experiment else compare_fits
     # Kept when something fails: it says why.
-    with tempfile.NamedTemporaryFile("w", prefix="dcn-compare-", suffix=".log", delete=False) as log:
+    with tempfile.NamedTemporaryFile("w", prefix="dcn-compare-", suffix=".log",
+                                     delete=False) as log:
         try:
             records, commands, versions = compare(arguments, log)
         except (contestants.ContestantError, OSError) as error:

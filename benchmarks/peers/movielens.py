@@ -66,7 +66,7 @@ def _read_files(folder):
             (folder / "u.user").read_text("latin-1"), "|",
             ["id", "age", "gender", "occupation", "zip"])
     else:
-        raise SystemExit(f"{folder}: neither ratings.dat (MovieLens-1M) nor u.data (-100K) is there")
+        raise SystemExit(f"{folder}: neither ratings.dat (MovieLens-1M) nor u.data (-100K)")
     return np.fromstring(ratings, sep=" ", dtype=np.int64).reshape(-1, 4), users
 
 

@@ -1,7 +1,7 @@
 """What the peers' programs have in common: the command line, and how compare.py talks to them.
 
-A peer trains and evaluates one model at a time and prints one line of JSON a run. Without --serve it
-does the runs of the command line. With it, it loads the data, says that it is ready and then does
+A peer trains and evaluates one model at a time and prints one line of JSON a run. Without --serve
+it does the runs of the command line. With it, it loads the data, says that it is ready and then does
 one run for each line of JSON on its input ({"model", "seed", "epochs"}), so that its first run, in
 which libraries compile and allocate, can be told from the later ones.
 """

@@ -2,8 +2,8 @@
 """The experiment on PyTorch, eager: the same model, batches and optimizer as the reference stack.
 
 Ids are looked up once, before training (the reference stack looks strings up in every step); tables
-have dense gradients, so that Adam moves every row at every step; Adam is the fused one. PyTorch adds
-epsilon after the bias correction and Keras before it, which does not show in the results.
+have dense gradients, so that Adam moves every row at every step; Adam is the fused one. PyTorch
+adds epsilon after the bias correction and Keras before it, which does not show in the results.
 """
 
 import time

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The experiment on the reference stack: TensorFlow, TensorFlow Recommenders, Keras 2.
 
-The model is the one of TensorFlow Recommenders' tutorial "Deep & Cross Network": look-ups of strings
-and integers, embeddings, tfrs.layers.dcn.Cross, dense layers, a ranking task with mean squared error
-and RMSE. Batches are cut and cached before the first fit, which the tutorial does during it. Each run
-makes and traces a model of its own, as the tutorial's five runs do. Needs the packages that
-README.md lists.
+The model is the one of TensorFlow Recommenders' tutorial "Deep & Cross Network": look-ups of
+strings and integers, embeddings, tfrs.layers.dcn.Cross, dense layers, a ranking task with mean
+squared error and RMSE. Batches are cut and cached before the first fit, which the tutorial does
+during it. Each run makes and traces a model of its own, as the tutorial's five runs do. Needs the
+packages that README.md lists.
 """
 
 import importlib.metadata
