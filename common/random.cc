@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include <Random123/philox.h>
 #include <xxhash.h>
@@ -53,9 +54,16 @@ void RandomStream::FillUniform(float limit, std::uint64_t first, std::span<float
 std::uint64_t StreamId(std::string_view name) { return XXH3_64bits(name.data(), name.size()); }
 
 void Shuffle(const RandomStream& random, std::span<std::uint32_t> values) {
+  std::uint64_t block = 0;  // that `words` is
+  std::array<std::uint32_t, 4> words = random.Block(0);
   for (std::size_t i = values.size(); i-- > 1;) {
-    const std::size_t j = BoundedWord(random.Word64(i), i + 1);
-    std::swap(values[i], values[j]);
+    if (i / 2 != block) {  // one block holds Word64(i) of two neighbours
+      block = i / 2;
+      words = random.Block(block);
+    }
+    const std::size_t low = 2 * (i % 2);
+    const std::uint64_t word = words[low] | (static_cast<std::uint64_t>(words[low + 1]) << 32);
+    std::swap(values[i], values[BoundedWord(word, i + 1)]);
   }
 }
 

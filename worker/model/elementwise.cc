@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "common/vectorize.h"
+
 namespace dcn::model {
 namespace {
 
@@ -44,7 +46,7 @@ void BackwardRows(float diag_scale, std::size_t rows, std::size_t width,
     float* const z_gradient = arguments.z_gradient + start;
     float* const x0_gradient = arguments.x0_gradient + start;
     float* const x_gradient = kIsFirst ? nullptr : arguments.x_gradient + start;
-#pragma GCC ivdep
+    DCN_INDEPENDENT_ITERATIONS
     for (std::size_t i = 0; i < width; ++i) {
       const float gradient = g[i];
       const float through_z = gradient * x0[i] * Slope<kActivation>(a[i]);
@@ -112,7 +114,7 @@ void CrossForward(const CrossLayerSpec& layer, std::size_t count, const float* x
     for (std::size_t i = 0; i < count; ++i) z[i] = Activate(layer.preactivation, z[i]);
   }
   const float diag_scale = layer.diag_scale;
-#pragma GCC ivdep
+  DCN_INDEPENDENT_ITERATIONS
   for (std::size_t i = 0; i < count; ++i) y[i] = x0[i] * (z[i] + diag_scale * x[i]) + x[i];
 }
 
@@ -143,7 +145,7 @@ void LogitBackward(std::size_t rows, std::size_t width, const float* prediction_
     const float* const h_row = h + row * width;
     float* const h_gradient_row = h_gradient + row * width;
     bias_sum += gradient;
-#pragma GCC ivdep
+    DCN_INDEPENDENT_ITERATIONS
     for (std::size_t i = 0; i < width; ++i) {
       h_gradient_row[i] = gradient * kernel[i];
       kernel_gradient[i] += gradient * h_row[i];
@@ -158,7 +160,7 @@ void ReluBackward(std::size_t rows, std::size_t width, const float* h, float* gr
   for (std::size_t row = 0; row < rows; ++row) {
     const float* const h_row = h + row * width;
     float* const gradient_row = gradient + row * width;
-#pragma GCC ivdep
+    DCN_INDEPENDENT_ITERATIONS
     for (std::size_t i = 0; i < width; ++i) {
       const float masked = h_row[i] > 0 ? gradient_row[i] : 0.0F;
       gradient_row[i] = masked;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "common/vectorize.h"
 
 namespace dcn::train {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 template <std::size_t kDimension>
 void Add(float* into, const float* from, std::size_t dimension) {
   const std::size_t count = kDimension == 0 ? dimension : kDimension;
-#pragma GCC ivdep
+  DCN_INDEPENDENT_ITERATIONS
   for (std::size_t i = 0; i < count; ++i) into[i] += from[i];
 }
 

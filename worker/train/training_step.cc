@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "common/vectorize.h"
 
 namespace dcn::train {
 namespace {
@@ -253,7 +254,7 @@ void TrainingStep::UpdateDense(std::size_t range, float learning_rate) {
   for (const SumStep& sum : schedule_) {
     float* const into = leaf_gradients_.get() + sum.into * leaf_stride_ + begin;
     const float* const from = leaf_gradients_.get() + sum.from * leaf_stride_ + begin;
-#pragma GCC ivdep
+    DCN_INDEPENDENT_ITERATIONS
     for (std::size_t i = 0; i < count; ++i) into[i] += from[i];
   }
   dense_.Update(step_, learning_rate, begin, leaf_gradients_.span().subspan(begin, count));
