@@ -13,7 +13,7 @@ source "$root/launch/build.sh"
 
 usage() {
   cat <<'USAGE'
-usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [--jobs N] [--torch]
+usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [--jobs N] [--no-torch]
 
   --data DIR         MovieLens files (ratings.dat, …), or "synthetic" for built-in data.
                      Default: what the experiment asks for. data/ml-1m (or ml-100k) of this
@@ -23,8 +23,8 @@ usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [
                      repository, named by the experiment and, if given, the data.
   --experiment FILE  what to train. Default: launch/experiments/movielens-1m.toml
   --jobs N           compilers at a time. Default: one a core, as far as memory allows.
-  --torch            install LibTorch too where it is missing (some 300 packages), for
-                     --engine torch. The experiment does not need it.
+  --no-torch         do not install LibTorch where it is missing: the experiment does not need it,
+                     only --engine torch does, and it brings 300 packages along.
 USAGE
 }
 
@@ -41,15 +41,15 @@ data=
 output=
 experiment=$root/launch/experiments/movielens-1m.toml
 jobs=$(default_jobs)
-optional_packages=$OPTIONAL_BUILD_PACKAGES
+optional_packages=$OPTIONAL_BUILD_PACKAGES$'\n'$TORCH_PACKAGES
 while [[ $# -gt 0 ]]; do
   case $1 in
     --data) data=$(option_value "$1" $# "${2-}") ;;
     --output) output=$(option_value "$1" $# "${2-}") ;;
     --experiment) experiment=$(option_value "$1" $# "${2-}") ;;
     --jobs) jobs=$(option_value "$1" $# "${2-}") ;;
-    --torch)
-      optional_packages+=$'\n'$TORCH_PACKAGES
+    --no-torch)
+      optional_packages=$OPTIONAL_BUILD_PACKAGES
       shift
       continue
       ;;
@@ -120,6 +120,7 @@ run_experiment() {
     [[ -n $is_own_data ]] || output+=-$(basename "$data")
   fi
   printf 'Running the experiment %s on %s\n' "$name" "$data"
+  # Its last line says where the report is.
   "$build/bin/dcn_sweep" "$experiment" --data "$data" --output "$output"
 }
 
@@ -127,4 +128,3 @@ phase packages ensure_packages "$log" "$BUILD_PACKAGES" "$optional_packages"
 phase build build_programs
 phase data obtain_data
 phase experiment run_experiment
-printf 'Report: %s\n' "$output/report.html"

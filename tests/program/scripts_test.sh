@@ -101,12 +101,11 @@ repo=$folder/repo
 
 set_up
 run quickstart.sh
-claim='builds the programs, fetches the data, runs the experiment, says where the report is'
+claim='builds the programs, fetches the data, runs the experiment'
 check "$claim" status_is 0
 check "$claim" calls "cmake -S $repo -B $repo/build -G Ninja -DDCN_BUILD_TESTS=OFF"
 check "$claim" calls "dcn_data fetch ml-1m --directory $repo/data"
 check "$claim" calls "dcn_sweep $repo/launch/experiments/movielens-1m.toml --data $repo/data/ml-1m --output $repo/runs/movielens-1m"
-check "$claim" prints "Report: $repo/runs/movielens-1m/report.html"
 check "$claim" prints 'Time: packages'
 check 'asks for no root when nothing is missing' never_calls apt-get
 
@@ -174,6 +173,12 @@ claim='without root names what to install, and how'
 check "$claim" status_is 1
 check "$claim" prints 'apt-get install --no-install-recommends libdnnl-dev'
 check "$claim" never_calls cmake
+
+set_up
+printf 'libtorch-dev\nmold\n' >"$folder/missing"
+run quickstart.sh --no-torch
+check 'leaves LibTorch out when asked to' status_is 0
+check 'leaves LibTorch out when asked to' never_calls libtorch-dev
 
 set_up
 printf 'libdnnl-dev\nlibxxhash-dev\n' >"$folder/missing"
