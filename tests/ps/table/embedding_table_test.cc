@@ -196,13 +196,15 @@ TEST_F(EmbeddingTableTest, GrowsWithoutLosingARow) {
 
 TEST_F(EmbeddingTableTest, AssignStartsARowAfresh) {
   Pair pair(Definition(2, AdamOptions{}));
-  for (int step = 0; step < 5; ++step) pair.Step(0.1F, {1, 2}, {1.0F, 2.0F, -1.0F, -2.0F});
+  pair.Step(0.1F, {1, 2}, {1.0F, 2.0F, -1.0F, -2.0F});
+  for (int step = 0; step < 4; ++step) pair.Step(0.1F, {1}, {1.0F, 2.0F});
+  EXPECT_EQ(pair.fast.Find(2)->last_step, 1U);
   pair.fast.Assign(std::vector<Key>{2, 3}, std::vector<float>{0.5F, 0.25F, 0.125F, 0.0F});
   pair.slow.Assign(2, {0.5F, 0.25F});
   pair.slow.Assign(3, {0.125F, 0.0F});
-  EXPECT_EQ(Read(pair.fast, {2, 3}), (std::vector<float>{0.5F, 0.25F, 0.125F, 0.0F}));
-  EXPECT_EQ(pair.fast.Find(3)->last_step, 5U);
+  for (const Key key : {Key{2}, Key{3}}) EXPECT_EQ(pair.fast.Find(key)->last_step, 5U);
   EXPECT_EQ(Bits(pair.fast.Find(2)->state), Bits(std::vector<float>(4, 0.0F)));
+  EXPECT_EQ(Read(pair.fast, {2, 3}), (std::vector<float>{0.5F, 0.25F, 0.125F, 0.0F}));
   for (int step = 0; step < 5; ++step) pair.Step(0.1F, {2}, {1.0F, 2.0F});
   pair.ExpectSameRows({1, 2, 3, 4}, "after more steps");
 }

@@ -24,7 +24,7 @@ using testing::Bits;
 constexpr Step kSteps = 3000;
 constexpr Key kEveryStep = 0;
 constexpr Key kEverySecond = 1;
-constexpr Key kNowAndThen = 2;  // and up to 19, at random, ever more seldom
+// 2 to 19: now and then, at random, ever more seldom
 constexpr Key kOnceAtFirst = 20;
 constexpr Key kOnceAtStep100 = 21;
 constexpr Key kOnceAtLast = 22;
