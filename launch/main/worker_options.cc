@@ -42,11 +42,14 @@ void AddTrainingOptions(CLI::App& app, WorkerOptions& options) {
                  "dcn, dcn-lowrank or dnn; a [model] table in --config describes any other")
       ->check(CLI::IsMember({"dcn", "dcn-lowrank", "dnn"}))
       ->capture_default_str();
-  app.add_option("--seed", options.seed, "seed of the first weights")->capture_default_str();
+  app.add_option("--seed", options.seed, "seed of the first weights")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--epochs", options.epochs, "passes over the training ratings")
       ->check(InRange<std::uint64_t>(1, 1'000'000))
       ->capture_default_str();
   app.add_option("--max-steps", options.max_steps, "end after so many steps; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--batch-size", options.batch_size, "ratings a step, over all workers together")
       ->check(InRange<std::uint64_t>(1, 1U << 24U))

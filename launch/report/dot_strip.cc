@@ -53,9 +53,8 @@ std::string Grid(const Axis& axis, double bottom) {
 std::string Strip(const VariantSummary& summary, const Axis& axis, double top,
                   const std::string& colour) {
   const double middle = top + 35;
-  std::string svg =
-      fmt::format("<text class=\"strip-name\" x=\"{}\" y=\"{:.1f}\" style=\"fill:{}\">{}</text>\n",
-                  kMargin, top + 15, colour, Escape(Shorten(summary.name, 48)));
+  std::string svg = fmt::format("<text class=\"strip-name\" x=\"{}\" y=\"{:.1f}\">{}</text>\n",
+                                kMargin, top + 15, Escape(Shorten(summary.name, 48)));
   svg += fmt::format("<line class=\"rule\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>\n",
                      kMargin, kWidth - kMargin, middle);
   const Statistics& rmse = summary.test_rmse;

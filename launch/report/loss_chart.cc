@@ -136,7 +136,8 @@ std::string Figure(std::span<const VariantSummary> summaries, std::size_t shown,
                               ? fmt::format("{:.4f} over the last epoch", last_epoch)
                               : std::string("no loss recorded");
   std::string svg = fmt::format(
-      "<figure class=\"loss\">\n<figcaption><b style=\"color:{}\">{}</b> {}</figcaption>\n<svg "
+      "<figure class=\"loss\">\n<figcaption><span class=\"swatch\" "
+      "style=\"background:{}\"></span><b>{}</b> {}</figcaption>\n<svg "
       "viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Training loss of {}, {}\">\n",
       colour, Escape(summary.name), end, kWidth, kHeight, Escape(summary.name), end);
   svg += Grid(axes);

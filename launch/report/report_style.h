@@ -12,7 +12,8 @@ inline constexpr std::string_view kStyleSheet = R"css(
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
+    sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 40px 24px 64px; }
 header { border-bottom: 1px solid var(--line); padding-bottom: 20px; }
 .experiment { margin: 0 0 4px; color: var(--soft); font-size: 13px; letter-spacing: .06em; }
@@ -36,6 +37,7 @@ figure { margin: 0; min-width: 0; break-inside: avoid; }
 .strip { max-width: 520px; }
 .map { flex: 1 1 300px; max-width: 348px; }
 .map figcaption, .loss figcaption { font-size: 14px; margin-bottom: 4px; }
+.loss b { color: var(--ink); }
 .map figcaption { color: var(--ink); font-weight: 600; }
 svg { display: block; width: 100%; height: auto; overflow: visible;
   font-family: inherit; font-variant-numeric: tabular-nums; }
@@ -58,20 +60,25 @@ svg polyline.mean { stroke-width: 2.2; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 15px; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); font-size: 13.5px; padding-bottom: 6px; }
-th, td { padding: 7px 18px 7px 0; text-align: right; white-space: nowrap; vertical-align: baseline; }
+th, td { padding: 7px 18px 7px 0; text-align: right; white-space: nowrap;
+  vertical-align: baseline; }
 th:last-child, td:last-child { padding-right: 0; }
 th:first-child { text-align: left; }
-thead th { color: var(--soft); font-weight: 500; font-size: 13.5px; border-bottom: 1px solid var(--line); }
+thead th { color: var(--soft); font-weight: 500; font-size: 13.5px;
+  border-bottom: 1px solid var(--line); }
 tbody th { font-weight: 600; }
 tbody tr + tr > * { border-top: 1px solid #eef1f4; }
 .results { width: 100%; }
 .results .best { font-weight: 650; }
 .numbers, .settings { font-size: 13px; }
-.settings td, .settings th { text-align: left; white-space: normal; overflow-wrap: anywhere; padding: 4px 18px 4px 0; }
+.settings td, .settings th { text-align: left; white-space: normal; overflow-wrap: anywhere;
+  padding: 4px 18px 4px 0; }
 .settings th { font-weight: 500; color: var(--soft); white-space: nowrap; overflow-wrap: normal; }
 .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 8px; }
-code, pre { font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-pre { background: #f5f7f9; border-radius: 4px; padding: 12px 14px; overflow-x: auto; margin: 8px 0; }
+code, pre { font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
+  monospace; }
+pre { background: #f5f7f9; border-radius: 4px; padding: 12px 14px; overflow-x: auto;
+  margin: 8px 0; }
 details { margin: 10px 0; }
 summary { cursor: pointer; color: #0b5c91; font-size: 14px; width: fit-content; }
 details > :nth-child(2) { margin-top: 8px; }

@@ -34,7 +34,8 @@ T Require(Result<T> result) {
 }
 
 data::Vocabulary MakeVocabulary(const std::string& feature, std::size_t size) {
-  data::Vocabulary vocabulary{.feature = feature};
+  data::Vocabulary vocabulary;
+  vocabulary.feature = feature;
   for (std::size_t i = 0; i < size; ++i) vocabulary.values.push_back(std::to_string(100 + i));
   return vocabulary;
 }

@@ -29,7 +29,7 @@ struct SmallRun {
   std::size_t batch_rows = 100;  // not a multiple of slice_rows: the last slice is short
   std::size_t slice_rows = 8;
   train::LoopOptions loop = {.epochs = 3};
-  ps::OptimizerOptions optimizer;
+  ps::OptimizerOptions optimizer = ps::AdamOptions{};
   std::string engine = "onednn";
 };
 

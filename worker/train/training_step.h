@@ -37,7 +37,7 @@ data::TableLayout MakeTableLayout(const model::ModelSpec& spec, std::uint32_t sh
 struct StepOptions {
   std::size_t batch_rows = 8192;  // rows of a full batch; others may be shorter
   std::size_t slice_rows = 512;   // rows of a leaf; part of the result
-  ps::OptimizerOptions optimizer;
+  ps::OptimizerOptions optimizer = ps::AdamOptions{};
 };
 
 /// Thread safety: one call at a time, from one thread; it uses the pool's threads.

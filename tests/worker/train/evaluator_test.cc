@@ -31,8 +31,9 @@ Evaluation EvaluateRows(std::size_t count, std::size_t slice_rows, int threads,
   const auto model = testing::MakeEngine("onednn", spec, threads, slice_rows);
   std::vector<float> dense(spec.dense_size());
   model::InitializeDense(spec, 1, dense);
-  TrainingStep step(spec, {.batch_rows = slice_rows, .slice_rows = slice_rows}, dense, *model,
-                    shards, pool);
+  TrainingStep step(
+      spec, {.batch_rows = slice_rows, .slice_rows = slice_rows, .optimizer = ps::AdamOptions{}},
+      dense, *model, shards, pool);
   std::vector<std::uint32_t> rows(count);
   std::iota(rows.rbegin(), rows.rend(), 0U);
   const auto evaluation =
@@ -49,7 +50,8 @@ Evaluation EvaluateRows(std::size_t count, std::size_t slice_rows, int threads,
 }
 
 TEST(Evaluate, IsTheRootOfTheMeanSquaredErrorForAnyCount) {
-  for (const std::size_t count : {1, 2, 3, 4, 255, 256, 257, 700}) EvaluateRows(count, 4, 1, 1);
+  for (const std::size_t count : {1U, 2U, 3U, 4U, 255U, 256U, 257U, 700U})
+    EvaluateRows(count, 4, 1, 1);
 }
 
 TEST(Evaluate, GivesTheSameBitsForAnyThreadsAndShards) {

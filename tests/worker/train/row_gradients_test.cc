@@ -55,7 +55,7 @@ TEST_P(RowGradientSums, FollowTheTreesDefinition) {
   const RandomStream random(3, dimension);
   std::vector<float> gradients(kRows * stride);
   random.FillUniform(1.0F, 0, gradients);
-  for (const std::size_t slice_rows : {1, 3, 8, 200}) {
+  for (const std::size_t slice_rows : {1U, 3U, 8U, 200U}) {
     RowGradientSummer summer(slice_rows, 64);
     for (std::uint64_t trial = 0; trial < 60; ++trial) {
       std::vector<std::uint32_t> occurrences;

@@ -25,7 +25,7 @@ class TrainerTest : public ::testing::Test {
 
   Result<Training> TrainWith(const LoopOptions& options, const StepObserver& observer = nullptr) {
     const auto model = testing::MakeEngine("onednn", spec_, 2, 4);
-    TrainingStep step(spec_, {.batch_rows = 10, .slice_rows = 4},
+    TrainingStep step(spec_, {.batch_rows = 10, .slice_rows = 4, .optimizer = ps::AdamOptions{}},
                       std::vector<float>(spec_.dense_size(), 0.01F), *model, clients_, pool_);
     FrozenBatches batches(dataset_, rows_, 10, MakeTableLayout(spec_, 1));
     EXPECT_EQ(batches.count(), 3U);
