@@ -40,12 +40,14 @@ struct Bounds {
   static_assert(true)
 
 nlohmann::json RunSweep(const std::string& experiment, const std::string& data,
-                        const std::filesystem::path& output) {
+                        const std::filesystem::path& output,
+                        const std::vector<std::string>& more = {}) {
   const std::string file =
       std::string(std::getenv("DCN_SOURCE_DIR")) + "/launch/experiments/" + experiment;
-  const auto sweep = testing::RunCommand(
-      {testing::BuiltProgram("dcn_sweep"), file, "--data", data, "--output", output},
-      std::chrono::seconds(1500));
+  std::vector<std::string> arguments = {
+      testing::BuiltProgram("dcn_sweep"), file, "--data", data, "--output", output};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const auto sweep = testing::RunCommand(arguments, std::chrono::seconds(1500));
   EXPECT_EQ(sweep.exit_code, 0) << sweep.err;
   if (sweep.exit_code != 0) return {};
   EXPECT_TRUE(std::filesystem::exists(output / "report.html"));
@@ -53,12 +55,13 @@ nlohmann::json RunSweep(const std::string& experiment, const std::string& data,
   return nlohmann::json::parse(ReadText(output / "summary.json"));
 }
 
-void ExpectWithin(const nlohmann::json& summary, const std::map<std::string, Bounds>& bounds) {
+void ExpectWithin(const nlohmann::json& summary, const std::map<std::string, Bounds>& bounds,
+                  std::size_t runs = 5) {
   std::size_t seen = 0;
   for (const nlohmann::json& variant : summary["variants"]) {
     const auto bound = bounds.find(variant["name"].get<std::string>());
     ASSERT_NE(bound, bounds.end()) << variant["name"];
-    EXPECT_EQ(variant["runs"].size(), 5U);
+    EXPECT_EQ(variant["runs"].size(), runs);
     const double mean = variant["mean"].get<double>();
     std::printf("%-12s %.4f +- %.4f (%.4f .. %.4f)\n", bound->first.c_str(), mean,
                 variant["standard_deviation"].get<double>(), variant["minimum"].get<double>(),
@@ -93,8 +96,10 @@ TEST(Experiment, LandsOnTheReferenceOnMovieLens1M) {
   const TemporaryFolder folder;
   const nlohmann::json summary = RunSweep("movielens-1m.toml", data, folder.path());
   ASSERT_FALSE(HasFailure());
+  // Without a cross layer the spread over seeds is wide: over the experiment's own five seeds the
+  // mean is .9341, below the bound that it is held to here over fifteen (the test further down).
   ExpectWithin(summary,
-               {{"dcn", {.930, .940}}, {"dcn-lowrank", {.931, .941}}, {"dnn", {.935, .952}}});
+               {{"dcn", {.930, .940}}, {"dcn-lowrank", {.931, .941}}, {"dnn", {.930, .952}}});
   for (const nlohmann::json& variant : summary["variants"]) {
     if (variant["name"] != "dcn") continue;
     EXPECT_LE(variant["standard_deviation"].get<double>(), .004);
@@ -120,6 +125,16 @@ TEST(Experiment, LandsOnTheReferenceOnMovieLens1M) {
   const std::string report = ReadText(folder.path() / "report.html");
   EXPECT_NE(report.find(fmt::format("{:.2f}", mean[strongest / 6][strongest % 6])),
             std::string::npos);
+}
+
+TEST(Experiment, LandsOnTheReferenceWithoutCrossLayersOverFifteenSeeds) {
+  DCN_REQUIRE_DATA("DCN_ML1M_DIR");
+  const TemporaryFolder folder;
+  std::vector<std::string> more = {"--variants", "dnn", "--seeds"};
+  for (int seed = 1; seed <= 15; ++seed) more.push_back(std::to_string(seed));
+  const nlohmann::json summary = RunSweep("movielens-1m.toml", data, folder.path(), more);
+  ASSERT_FALSE(HasFailure());
+  ExpectWithin(summary, {{"dnn", {.935, .952}}}, 15);
 }
 
 TEST(Experiment, LandsOnTheReferenceOnMovieLens100K) {
