@@ -31,7 +31,7 @@ struct Workspace {
   std::vector<AlignedFloats> deep_outputs;       // [rows, outputs of the layer]
   std::vector<AlignedFloats> gradients;          // two, [rows, widest layer]
   std::vector<AlignedFloats> scratch;            // z_gradient, p_gradient: [rows, widest layer]
-  AlignedFloats prediction_gradient;          // [rows]
+  AlignedFloats prediction_gradient;             // [rows]
 };
 
 class OnednnModel final : public DenseModel {
