@@ -15,8 +15,7 @@ namespace dcn::report {
 namespace {
 
 constexpr std::size_t kMaxLabelCharacters = 24;
-constexpr double kLabelSize = 11;        // font size of the names
-constexpr double kCharacterWidth = 6.0;  // of such a letter, generously
+constexpr double kCharacterWidth = 6.0;  // of a letter of 11 px, generously
 constexpr double kPictureWidth = 348;    // what a phone shows without shrinking it
 
 /// Three significant digits of the largest number, in at most five characters.

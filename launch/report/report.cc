@@ -190,7 +190,7 @@ std::string MapsSection(const SweepResults& results) {
 std::string CostSection(const std::vector<VariantSummary>& summaries) {
   Table table;
   table.css_class = "cost";
-  table.head = {"Model", "Parameters", "Rows/s", "Training", "Peak memory"};
+  table.head = {"Model", "Parameters", "Rows/s", "Training", "Memory"};
   for (std::size_t k = 0; k < summaries.size(); ++k) {
     const VariantSummary& summary = summaries[k];
     std::uint64_t peak = 0;

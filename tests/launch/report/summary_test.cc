@@ -72,11 +72,16 @@ TEST(StatisticsTest, MedianIsTheMiddle) {
 
 class SummaryTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    testing::WriteFixtureSweep(folder_.path(), {1, 2, 3});
-    Result<SweepResults> results = ReadSweepResults(folder_.path());
-    ASSERT_TRUE(results.ok()) << results.status().ToString();
-    results_ = *std::move(results);
+  SummaryTest() {
+    results_.record = testing::FixtureRecord({1, 2, 3});
+    results_.planned_runs = 9;
+    for (const sweep::Variant& variant : results_.record.variants) {
+      results_.variants.emplace_back();
+      results_.variants.back().name = variant.name;
+      for (const std::uint64_t seed : results_.record.seeds) {
+        results_.variants.back().runs.push_back(testing::FixtureResult(variant.name, seed));
+      }
+    }
     summaries_ = SummarizeVariants(results_);
   }
 
