@@ -1,0 +1,167 @@
+// The messages between trainers and servers, and their bytes: what stands in the frames
+// (common/net/frame.h) of the wire protocol. PROTOCOL.md tells the whole exchange.
+//
+// A codec only, without sockets. Encoders append to a body; decoders take nothing for granted:
+// every count is checked against the bytes that are there before it is used, and spans of a decoded
+// message point into the body, which must outlive it and start at an address that is a multiple of
+// 8 (arrays are padded to that).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/reduction_tree.h"
+#include "common/status.h"
+#include "ps/protocol.h"
+
+namespace dcn::ps {
+
+/// The type field of a frame. Requests are odd, answers even.
+enum class MessageType : std::uint16_t {
+  kHello = 1,  // -> kWelcome: the first message of a connection
+  kWelcome = 2,
+  kCreateTables = 3,  // -> kDone
+  kDone = 4,
+  kPushPull = 5,  // -> kRows
+  kRows = 6,
+  kPull = 7,     // -> kRows
+  kAssign = 9,   // -> kDone
+  kEndJob = 11,  // -> kDone: this rank is through with the job
+  kPing = 13,    // -> kPong
+  kPong = 14,
+  kQueryStatus = 15,  // -> kStatus
+  kStatus = 16,
+  kFailure = 18,  // answers any request
+};
+
+/// "push-pull", …; "type 77" for a number that is none.
+[[nodiscard]] std::string MessageTypeName(std::uint16_t type);
+
+// --- limits -------------------------------------------------------------------------------------
+
+/// Largest body of a connection that has been welcomed, and of one that has not.
+inline constexpr std::size_t kMaxBodyBytes = std::size_t{1} << 30;
+inline constexpr std::size_t kMaxHelloBytes = std::size_t{4} << 10;
+inline constexpr std::size_t kMaxNameBytes = 256;  // of jobs and tables
+inline constexpr std::size_t kMaxTokenBytes = 256;
+inline constexpr std::size_t kMaxTables = 4096;
+inline constexpr std::uint32_t kMaxRanks = 65536;
+inline constexpr std::size_t kMaxFailureTextBytes = 4096;
+
+// --- handshake ----------------------------------------------------------------------------------
+
+enum class Role : std::uint16_t {
+  kWorker = 1,    // trains: one of `ranks`
+  kObserver = 2,  // asks for the status only
+};
+
+/// The first message of a connection. The job's epoch stands in the frame.
+struct Hello {
+  Role role = Role::kWorker;
+  std::uint32_t rank = 0;
+  std::uint32_t ranks = 1;
+  std::string job;    // observers: empty
+  std::string token;  // shared secret; empty where the server asks for none
+  friend bool operator==(const Hello&, const Hello&) = default;
+};
+
+/// The server's side of the handshake.
+struct Welcome {
+  std::uint64_t incarnation =
+      0;  // drawn when the server's process started: another one has another memory
+  std::uint32_t shards = 0;      // of this server
+  std::uint64_t last_epoch = 0;  // highest epoch that this server has seen of any job; 0: none
+  friend bool operator==(const Welcome&, const Welcome&) = default;
+};
+
+/// Why a request failed. code travels as a number of its own (not that of the enumeration).
+struct Failure {
+  StatusCode code = StatusCode::kInternal;
+  std::string text;
+  friend bool operator==(const Failure&, const Failure&) = default;
+};
+
+// --- decoded requests: spans point into the body
+// --------------------------------------------------
+
+/// Rows that a request asks for, of one table.
+struct PullKeys {
+  TableId table = 0;
+  std::uint32_t dimension = 0;  // as the client knows it; the server compares
+  std::span<const Key> keys;
+};
+
+/// What a push-pull carries; also owns the lists that its PushRequest points to. Reuse one: the
+/// lists keep their memory. Not copyable, since `push` points into it.
+struct PushPullMessage {
+  PushPullMessage() = default;
+  PushPullMessage(const PushPullMessage&) = delete;
+  PushPullMessage& operator=(const PushPullMessage&) = delete;
+
+  std::uint32_t shard = 0;
+  PushRequest push;
+  std::vector<PullKeys> pull;
+
+  std::vector<TreeNode> nodes;          // push.nodes
+  std::vector<RowGradients> gradients;  // push.gradients
+};
+
+struct PullMessage {
+  std::uint32_t shard = 0;
+  std::vector<PullKeys> pull;
+};
+
+struct AssignMessage {
+  std::uint32_t shard = 0;
+  TableId table = 0;
+  std::span<const Key> keys;
+  std::span<const float> values;
+};
+
+struct CreateTablesMessage {
+  std::uint32_t shard = 0;
+  std::vector<TableDefinition> tables;
+};
+
+/// The values of a pull, tables and rows in the order in which they were asked for.
+struct RowsMessage {
+  Step step = 0;  // the last step applied to them
+  std::span<const float> values;
+};
+
+// --- encoders: append to `body`, which the caller has emptied
+// -------------------------------------
+
+using Body = std::vector<std::byte>;
+
+void Encode(const Hello& hello, Body& body);
+void Encode(const Welcome& welcome, Body& body);
+void Encode(const Failure& failure, Body& body);  // a text above the limit is cut
+void EncodeCreateTables(std::uint32_t shard, std::span<const TableDefinition> tables, Body& body);
+/// dimensions: by table. REQUIRES: sizes that fit one another.
+void EncodePushPull(std::uint32_t shard, const PushRequest& push, std::span<const RowsToPull> pull,
+                    Body& body);
+void EncodePull(std::uint32_t shard, std::span<const RowsToPull> pull, Body& body);
+void EncodeAssign(std::uint32_t shard, TableId table, std::span<const Key> keys,
+                  std::span<const float> values, Body& body);
+/// Makes room for `count` values and returns it; they are to be filled in.
+std::span<float> EncodeRows(Step step, std::size_t count, Body& body);
+void EncodeText(std::string_view text, Body& body);  // kStatus
+
+// --- decoders: kDataLoss, with the message's name and the field, where bytes make no sense
+// --------
+
+[[nodiscard]] Result<Hello> DecodeHello(std::span<const std::byte> body);
+[[nodiscard]] Result<Welcome> DecodeWelcome(std::span<const std::byte> body);
+[[nodiscard]] Result<Failure> DecodeFailure(std::span<const std::byte> body);
+[[nodiscard]] Status DecodeCreateTables(std::span<const std::byte> body, CreateTablesMessage& out);
+[[nodiscard]] Status DecodePushPull(std::span<const std::byte> body, PushPullMessage& out);
+[[nodiscard]] Status DecodePull(std::span<const std::byte> body, PullMessage& out);
+[[nodiscard]] Status DecodeAssign(std::span<const std::byte> body, AssignMessage& out);
+[[nodiscard]] Result<RowsMessage> DecodeRows(std::span<const std::byte> body);
+[[nodiscard]] Result<std::string_view> DecodeText(std::span<const std::byte> body);
+
+}  // namespace dcn::ps
