@@ -1,19 +1,19 @@
 // The messages between trainers and servers, and their bytes: what stands in the frames
 // (common/net/frame.h) of the wire protocol. PROTOCOL.md tells the whole exchange.
 //
-// A codec only, without sockets. Encoders append to a body; decoders take nothing for granted:
-// every count is checked against the bytes that are there before it is used, and spans of a decoded
+// A codec only, without sockets. Encoders fill a body; decoders take nothing for granted: every
+// count is checked against the bytes that are there before it is used, and spans of a decoded
 // message point into the body, which must outlive it and start at an address that is a multiple of
-// 8 (arrays are padded to that).
+// 8 (arrays are padded to that). Each message has one encoding; nothing else decodes to it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "common/reduction_tree.h"
 #include "common/status.h"
 #include "ps/protocol.h"
 
@@ -44,12 +44,27 @@ enum class MessageType : std::uint16_t {
 
 /// Largest body of a connection that has been welcomed, and of one that has not.
 inline constexpr std::size_t kMaxBodyBytes = std::size_t{1} << 30;
-inline constexpr std::size_t kMaxHelloBytes = std::size_t{4} << 10;
-inline constexpr std::size_t kMaxNameBytes = 256;  // of jobs and tables
+inline constexpr std::size_t kMaxHelloBytes = std::size_t{8} << 10;  // a Failure fits, too
+inline constexpr std::size_t kMaxNameBytes = 256;                    // of jobs and tables
 inline constexpr std::size_t kMaxTokenBytes = 256;
 inline constexpr std::size_t kMaxTables = 4096;
+inline constexpr std::size_t kMaxNodes = 65536;  // of a push: gradients name them with 16 bits
 inline constexpr std::uint32_t kMaxRanks = 65536;
+inline constexpr std::uint32_t kMaxShards = 4096;  // of one server
 inline constexpr std::size_t kMaxFailureTextBytes = 4096;
+inline constexpr std::size_t kMaxTextBytes = std::size_t{1} << 20;  // of a status
+/// Values that one answer holds.
+inline constexpr std::size_t kMaxPulledValues = kMaxBodyBytes / sizeof(float) - 4;
+
+/// Flags of a frame that this version knows: none. A frame with another one is refused.
+inline constexpr std::uint32_t kKnownFlags = 0;
+
+/// Whether a job may have this name: 1 to kMaxNameBytes bytes, no control characters; else
+/// kInvalidArgument.
+[[nodiscard]] Status CheckJobName(std::string_view name);
+/// Whether a message holds these; the encoders take it for granted. kInvalidArgument.
+[[nodiscard]] Status CheckLimits(std::span<const TableDefinition> tables);
+[[nodiscard]] Status CheckLimits(std::span<const RowsToPull> pull);
 
 // --- handshake ----------------------------------------------------------------------------------
 
@@ -94,7 +109,7 @@ struct PullKeys {
   std::span<const Key> keys;
 };
 
-/// What a push-pull carries; also owns the lists that its PushRequest points to. Reuse one: the
+/// What a push-pull carries; also owns the list that its PushRequest points to. Reuse one: the
 /// lists keep their memory. Not copyable, since `push` points into it.
 struct PushPullMessage {
   PushPullMessage() = default;
@@ -105,7 +120,6 @@ struct PushPullMessage {
   PushRequest push;
   std::vector<PullKeys> pull;
 
-  std::vector<TreeNode> nodes;          // push.nodes
   std::vector<RowGradients> gradients;  // push.gradients
 };
 
@@ -132,36 +146,43 @@ struct RowsMessage {
   std::span<const float> values;
 };
 
-// --- encoders: append to `body`, which the caller has emptied
-// -------------------------------------
+// --- encoders: replace what `body` holds and reuse its memory -----------------------------------
 
 using Body = std::vector<std::byte>;
 
 void Encode(const Hello& hello, Body& body);
 void Encode(const Welcome& welcome, Body& body);
-void Encode(const Failure& failure, Body& body);  // a text above the limit is cut
+void Encode(const Failure& failure, Body& body);  // a text above kMaxFailureTextBytes is cut
 void EncodeCreateTables(std::uint32_t shard, std::span<const TableDefinition> tables, Body& body);
-/// dimensions: by table. REQUIRES: sizes that fit one another.
+/// These three take a table's dimension from its values. REQUIRES: sizes that fit one another. A
+/// body above kMaxBodyBytes is refused where it would be sent (RequestMultiplexer::Add).
 void EncodePushPull(std::uint32_t shard, const PushRequest& push, std::span<const RowsToPull> pull,
                     Body& body);
 void EncodePull(std::uint32_t shard, std::span<const RowsToPull> pull, Body& body);
 void EncodeAssign(std::uint32_t shard, TableId table, std::span<const Key> keys,
                   std::span<const float> values, Body& body);
-/// Makes room for `count` values and returns it; they are to be filled in.
+/// Makes room for `count` values and returns it: to be filled in before `body` is touched again.
+/// REQUIRES: count <= kMaxPulledValues.
 std::span<float> EncodeRows(Step step, std::size_t count, Body& body);
-void EncodeText(std::string_view text, Body& body);  // kStatus
+void EncodeText(std::string_view text, Body& body);  // kStatus; cut at kMaxTextBytes
+// The others (kDone, kEndJob, kPing, kPong, kQueryStatus) have empty bodies.
 
-// --- decoders: kDataLoss, with the message's name and the field, where bytes make no sense
-// --------
+// --- decoders -----------------------------------------------------------------------------------
+//
+// kDataLoss, with the message's name, the byte and the field, where bytes make no sense; `out` is
+// then of no use. REQUIRES: body.data() is a multiple of 8.
 
+/// Hello and Welcome may go on with fields of a later version, which are not read.
 [[nodiscard]] Result<Hello> DecodeHello(std::span<const std::byte> body);
 [[nodiscard]] Result<Welcome> DecodeWelcome(std::span<const std::byte> body);
 [[nodiscard]] Result<Failure> DecodeFailure(std::span<const std::byte> body);
 [[nodiscard]] Status DecodeCreateTables(std::span<const std::byte> body, CreateTablesMessage& out);
+/// Allocates nothing once `out` has held as many tables.
 [[nodiscard]] Status DecodePushPull(std::span<const std::byte> body, PushPullMessage& out);
 [[nodiscard]] Status DecodePull(std::span<const std::byte> body, PullMessage& out);
 [[nodiscard]] Status DecodeAssign(std::span<const std::byte> body, AssignMessage& out);
 [[nodiscard]] Result<RowsMessage> DecodeRows(std::span<const std::byte> body);
 [[nodiscard]] Result<std::string_view> DecodeText(std::span<const std::byte> body);
+[[nodiscard]] Status DecodeEmpty(MessageType type, std::span<const std::byte> body);
 
 }  // namespace dcn::ps

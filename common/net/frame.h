@@ -14,6 +14,8 @@
 //       24     8  epoch of the job
 //       32     8  XXH3-64 of the body
 //       40     8  XXH3-64 of bytes 0 to 39
+//
+// Magic, version and the header's checksum stay where they are in every version.
 #pragma once
 
 #include <array>
@@ -50,10 +52,11 @@ enum class FrameFault : std::uint8_t {
 };
 inline constexpr std::size_t kFrameFaults = 5;
 
-/// "wrong magic number", …: fits behind "a frame with a/an …" in no message; stands alone.
+/// "wrong magic number", "body above the limit", …
 [[nodiscard]] std::string_view FrameFaultText(FrameFault fault);
 
 /// Encodes a header; body_checksum and body_bytes are taken from `body`, not from `header`.
+/// REQUIRES: body.size() < 2^32.
 [[nodiscard]] std::array<std::byte, kFrameHeaderBytes> EncodeFrameHeader(
     const FrameHeader& header, std::span<const std::byte> body);
 
@@ -62,7 +65,7 @@ inline constexpr std::size_t kFrameFaults = 5;
 [[nodiscard]] std::variant<FrameHeader, FrameFault> DecodeFrameHeader(
     std::span<const std::byte, kFrameHeaderBytes> bytes, std::size_t max_body_bytes);
 
-/// Whether `body`, header.body_bytes long, is what was sent.
+/// Whether `body` has the length and the checksum that the header names.
 [[nodiscard]] bool IsBodyIntact(const FrameHeader& header, std::span<const std::byte> body);
 
 }  // namespace dcn::net

@@ -8,14 +8,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
+#include <string_view>
+#include <utility>
 
 #include "common/net/frame.h"
 #include "common/status.h"
@@ -26,6 +26,8 @@ namespace dcn::ps {
 /// One answer, or why there is none. `body` is valid during the call only.
 using AnswerHandler = std::function<void(const Status& status, std::span<const std::byte> body)>;
 
+/// Every error that a handler gets names server and request, then says what happened. Handlers may
+/// call any of the functions below, but not destroy the multiplexer.
 /// Thread safety: none; confined to its connection's thread.
 class RequestMultiplexer {
  public:
@@ -45,7 +47,8 @@ class RequestMultiplexer {
   /// server: "HOST:PORT", for errors.
   explicit RequestMultiplexer(std::string server) : server_(std::move(server)) {}
 
-  /// Queues a request and returns its id (from 1, never repeated).
+  /// Queues a request and returns its id (from 1, never repeated). A body above kMaxBodyBytes ends
+  /// at once with kInvalidArgument.
   std::uint64_t Add(Request request);
 
   /// The next request to be sent on the current connection, in the order of Add; nothing: none.
@@ -57,20 +60,21 @@ class RequestMultiplexer {
   [[nodiscard]] std::optional<Outgoing> TakeNextToSend();
 
   /// An intact frame arrived. Ends the request it answers: with OK and the body, or with the status
-  /// of a kFailure (its message named server and request). An answer to a request that has ended is
-  /// counted and dropped. kDataLoss: the connection cannot be trusted any more (an id that was
-  /// never given out, another type than the request's answer, a failure that cannot be decoded):
-  /// close it, then call OnDisconnected.
+  /// of a kFailure. An answer to a request that has ended is counted and dropped. kDataLoss: the
+  /// connection cannot be trusted any more (an id that was never sent on it, another type than the
+  /// request's answer, a failure that cannot be decoded, unknown flags): close it, then call
+  /// OnDisconnected. The frame's epoch is the connection's business.
   [[nodiscard]] Status OnFrame(const net::FrameHeader& header, std::span<const std::byte> body);
 
   /// The connection is gone: what was sent and not answered is to be sent again on the next one,
   /// in the order of Add, before what was never sent.
   void OnDisconnected();
 
-  /// Ends what is overdue at `now` with kDeadlineExceeded; names server and request.
+  /// Ends what is overdue at `now` with kDeadlineExceeded, in the order of Add.
   void Expire(TimePoint now);
 
-  /// Ends everything with `status`; later Adds end at once with it, too.
+  /// Ends everything with `status`, in the order of Add; later Adds end at once with it, too. The
+  /// first call counts. REQUIRES: !status.ok().
   void FailAll(const Status& status);
 
   /// When the earliest deadline is; nothing: no request is under way.
@@ -80,17 +84,16 @@ class RequestMultiplexer {
   [[nodiscard]] std::uint64_t late_answers() const { return late_answers_; }
 
  private:
-  struct Pending {
-    Request request;
-    bool is_sent = false;
-  };
-  void End(std::map<std::uint64_t, Pending>::iterator it, const Status& status,
-           std::span<const std::byte> body);
+  using Requests = std::map<std::uint64_t, Request>;
+  void End(Requests::iterator it, const Status& status, std::span<const std::byte> body);
+  void EndWithError(Requests::iterator it, StatusCode code, std::string_view what);
 
   const std::string server_;
   std::uint64_t last_id_ = 0;
-  std::map<std::uint64_t, Pending> requests_;  // in the order of Add
-  std::deque<std::uint64_t> to_send_;
+  // Ids grow in the order of Add, which is the order of sending: this connection has sent what
+  // comes up to last_sent_.
+  Requests requests_;
+  std::uint64_t last_sent_ = 0;
   std::uint64_t late_answers_ = 0;
   Status failed_;  // of FailAll
 };
