@@ -15,10 +15,10 @@ std::uint64_t RequestMultiplexer::Add(Request request) {
   const auto it = requests_.emplace_hint(requests_.end(), id, std::move(request));
   if (!failed_.ok()) {
     EndWithError(it, failed_.code(), failed_.message());
-  } else if (const std::size_t bytes = it->second.body->size(); bytes > kMaxBodyBytes) {
+  } else if (const std::size_t bytes = it->second.body->size(); bytes > max_body_bytes_) {
     EndWithError(it, StatusCode::kInvalidArgument,
                  fmt::format("a request of {} bytes, at most {} are allowed: split it", bytes,
-                             kMaxBodyBytes));
+                             max_body_bytes_));
   }
   return id;
 }

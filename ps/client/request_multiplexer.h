@@ -44,11 +44,12 @@ class RequestMultiplexer {
     AnswerHandler on_answer;  // called exactly once
   };
 
-  /// server: "HOST:PORT", for errors.
-  explicit RequestMultiplexer(std::string server) : server_(std::move(server)) {}
+  /// server: "HOST:PORT", for errors. max_body_bytes: the most that it takes.
+  explicit RequestMultiplexer(std::string server, std::size_t max_body_bytes = kMaxBodyBytes)
+      : server_(std::move(server)), max_body_bytes_(max_body_bytes) {}
 
-  /// Queues a request and returns its id (from 1, never repeated). A body above kMaxBodyBytes ends
-  /// at once with kInvalidArgument.
+  /// Queues a request and returns its id (from 1, never repeated). A body above the limit ends at
+  /// once with kInvalidArgument.
   std::uint64_t Add(Request request);
 
   /// The next request to be sent on the current connection, in the order of Add; nothing: none.
@@ -89,6 +90,7 @@ class RequestMultiplexer {
   void EndWithError(Requests::iterator it, StatusCode code, std::string_view what);
 
   const std::string server_;
+  const std::size_t max_body_bytes_;
   std::uint64_t last_id_ = 0;
   // Ids grow in the order of Add, which is the order of sending: this connection has sent what
   // comes up to last_sent_.
