@@ -19,6 +19,7 @@
 #include "common/thread_pool.h"
 #include "ps/server/local_shard.h"
 #include "ps/server/shard.h"
+#include "worker/communicator/local.h"
 #include "worker/data/encoded_cache.h"
 #include "worker/data/split.h"
 #include "worker/model/onednn_model.h"
@@ -55,9 +56,10 @@ class Trainer {
   Trainer(const TrainingData& data, const model::ModelSpec& spec, ThreadPool& pool)
       : model_(model::MakeOnednnModel(spec, pool.thread_count(), kSliceRows)),
         clients_(MakeClients(spec, pool.thread_count())),
-        step_(spec, {.batch_rows = kBatchRows, .slice_rows = kSliceRows, .optimizer = {}},
-              FirstValues(spec), *model_, clients_, pool),
-        batches_(data.dataset, data.split.train, kBatchRows,
+        step_(spec, {.cut = {.batch_rows = kBatchRows, .slice_rows = kSliceRows}, .optimizer = {}},
+              FirstValues(spec), *model_, clients_, alone_, pool),
+        batches_(data.dataset, data.split.train,
+                 {.batch_rows = kBatchRows, .slice_rows = kSliceRows},
                  train::MakeTableLayout(spec, static_cast<std::uint32_t>(pool.thread_count()))) {
     for (std::size_t i = 0; i < batches_.count(); ++i) batches_.Prepare(i);
     ThrowIfError(step_.Pull(next()));
@@ -94,6 +96,7 @@ class Trainer {
   std::unique_ptr<model::DenseModel> model_;
   std::vector<std::unique_ptr<ps::Shard>> shards_;
   train::Shards clients_;
+  comm::SingleCommunicator alone_;
   train::TrainingStep step_;
   train::FrozenBatches batches_;
 };

@@ -11,6 +11,8 @@ g++                  g++         the C++20 compiler, 12 or newer
 cmake                cmake       configures the build, 3.22 or newer
 ninja-build          ninja       runs the build
 pkg-config           pkg-config  finds xxHash
+libopenmpi-dev       -           Open MPI, for runs of several workers
+openmpi-bin          mpirun      starts them
 libdnnl-dev          -           oneDNN, the kernels of the CPU engine
 ocl-icd-opencl-dev   -           asked for by the CMake files of oneDNN
 libspdlog-dev        -           log lines and text formatting

@@ -16,6 +16,7 @@
 #include "launch/main/version.h"
 #include "ps/server/local_shard.h"
 #include "ps/server/shard.h"
+#include "worker/communicator/local.h"
 #include "worker/data/encoded_cache.h"
 #include "worker/data/split.h"
 #include "worker/export/machine.h"
@@ -124,13 +125,13 @@ Result<Outcome> TrainAndEvaluate(const WorkerOptions& options, const Run& run, S
   DCN_ASSIGN_OR_RETURN(LocalShards local, MakeShards(options, run.spec));
   std::vector<float> dense(run.spec.dense_size());
   model::InitializeDense(run.spec, options.seed, dense);
+  comm::SingleCommunicator communicator;
+  const train::BatchCut cut{.batch_rows = options.batch_size, .slice_rows = options.slice_rows};
   train::TrainingStep step(run.spec,
-                           {.batch_rows = options.batch_size,
-                            .slice_rows = options.slice_rows,
-                            .optimizer = OptimizerFromName(options.optimizer)},
-                           std::move(dense), *model, local.clients, pool);
+                           {.cut = cut, .optimizer = OptimizerFromName(options.optimizer)},
+                           std::move(dense), *model, local.clients, communicator, pool);
   const data::TableLayout layout = train::MakeTableLayout(run.spec, options.shards);
-  train::FrozenBatches batches(run.dataset, run.split.train, options.batch_size, layout);
+  train::FrozenBatches batches(run.dataset, run.split.train, cut, layout);
 
   const train::LoopOptions loop{.epochs = options.epochs,
                                 .max_steps = options.max_steps,
@@ -143,9 +144,9 @@ Result<Outcome> TrainAndEvaluate(const WorkerOptions& options, const Run& run, S
       });
   progress_line.Finish();
   if (!training.ok()) return training.status();
-  DCN_ASSIGN_OR_RETURN(
-      train::Evaluation evaluation,
-      train::Evaluate(step, run.dataset, run.split.test, options.slice_rows, layout, pool));
+  DCN_ASSIGN_OR_RETURN(train::Evaluation evaluation,
+                       train::Evaluate(step, run.dataset, run.split.test, options.slice_rows,
+                                       layout, communicator, pool));
   DCN_ASSIGN_OR_RETURN(train::Parameters parameters,
                        train::Parameters::Read(run.spec, local.clients, step.dense_parameters()));
   return Outcome{*std::move(training), std::move(evaluation), std::move(parameters),

@@ -1,6 +1,8 @@
 #include "tests/testing/small_training.h"
 
+#include <chrono>
 #include <cmath>
+#include <future>
 #include <numeric>
 #include <span>
 #include <stdexcept>
@@ -12,6 +14,8 @@
 #include "ps/server/local_shard.h"
 #include "ps/server/shard.h"
 #include "tests/testing/engines.h"
+#include "tests/testing/shared_shard.h"
+#include "worker/communicator/local.h"
 #include "worker/train/frozen_batches.h"
 #include "worker/train/parameters.h"
 #include "worker/train/training_step.h"
@@ -79,39 +83,79 @@ model::ModelSpec SmallModel(const data::Dataset& dataset) {
   return spec;
 }
 
-SmallOutcome TrainSmall(const SmallRun& run) {
+namespace {
+
+// What one rank does.
+SmallOutcome TrainRank(const SmallRun& run, comm::Communicator& communicator,
+                       train::Shards& shards) {
   const data::Dataset dataset = SmallDataset(kRows, 7);
   const model::ModelSpec spec = SmallModel(dataset);
   ThreadPool pool(run.threads);
   const auto model = MakeEngine(run.engine, spec, run.threads, run.slice_rows);
   const auto tables = train::TableDefinitions(spec, run.seed, run.optimizer);
-  std::vector<std::unique_ptr<ps::Shard>> owned;
-  train::Shards shards;
-  for (std::uint32_t s = 0; s < run.shards; ++s) {
-    owned.push_back(std::make_unique<ps::Shard>());
-    shards.push_back(std::make_unique<ps::LocalShard>(*owned.back()));
-    Require(shards.back()->CreateTables(tables));
-  }
+  for (const auto& shard : shards) Require(shard->CreateTables(tables));
   std::vector<float> dense(spec.dense_size());
   model::InitializeDense(spec, run.seed, dense);
-  train::TrainingStep step(
-      spec,
-      {.batch_rows = run.batch_rows, .slice_rows = run.slice_rows, .optimizer = run.optimizer},
-      std::move(dense), *model, shards, pool);
+  const train::BatchCut cut{.batch_rows = run.batch_rows,
+                            .slice_rows = run.slice_rows,
+                            .rank = static_cast<std::uint32_t>(communicator.rank()),
+                            .ranks = static_cast<std::uint32_t>(communicator.size())};
+  train::TrainingStep step(spec, {.cut = cut, .optimizer = run.optimizer}, std::move(dense), *model,
+                           shards, communicator, pool);
 
   std::vector<std::uint32_t> rows(kRows);
   std::iota(rows.begin(), rows.end(), 0U);
   const auto layout = train::MakeTableLayout(spec, run.shards);
-  train::FrozenBatches batches(dataset, std::span(rows).first(kTrainRows), run.batch_rows, layout);
+  train::FrozenBatches batches(dataset, std::span(rows).first(kTrainRows), cut, layout);
   const train::Training training = Require(train::Train(run.loop, batches, step, nullptr));
-  train::Evaluation evaluation = Require(train::Evaluate(
-      step, dataset, std::span(rows).subspan(kTrainRows), run.slice_rows, layout, pool));
+  train::Evaluation evaluation =
+      Require(train::Evaluate(step, dataset, std::span(rows).subspan(kTrainRows), run.slice_rows,
+                              layout, communicator, pool));
   const auto parameters = Require(train::Parameters::Read(spec, shards, step.dense_parameters()));
   Digest128 digest;
   for (const TensorView& tensor : parameters.tensors()) {
     digest.Update(std::as_bytes(tensor.values));
   }
   return {digest.Hex(), training.losses, std::move(evaluation.predictions), evaluation.rmse};
+}
+
+SmallOutcome TrainAlone(const SmallRun& run) {
+  std::vector<std::unique_ptr<ps::Shard>> owned;
+  train::Shards shards;
+  for (std::uint32_t s = 0; s < run.shards; ++s) {
+    owned.push_back(std::make_unique<ps::Shard>());
+    shards.push_back(std::make_unique<ps::LocalShard>(*owned.back()));
+  }
+  comm::SingleCommunicator alone;
+  return TrainRank(run, alone, shards);
+}
+
+}  // namespace
+
+SmallOutcome TrainSmall(const SmallRun& run) {
+  if (run.ranks == 1) return TrainAlone(run);
+  std::vector<std::unique_ptr<SharedShard>> shared;
+  for (std::uint32_t s = 0; s < run.shards; ++s) {
+    shared.push_back(std::make_unique<SharedShard>(run.ranks));
+  }
+  comm::LocalGroup group(static_cast<int>(run.ranks), std::chrono::seconds(60));
+  std::vector<std::future<SmallOutcome>> outcomes;
+  for (std::uint32_t rank = 0; rank < run.ranks; ++rank) {
+    outcomes.push_back(std::async(std::launch::async, [&, rank] {
+      train::Shards shards;
+      for (const auto& shard : shared) {
+        shards.push_back(std::make_unique<SharedShardClient>(*shard, rank));
+      }
+      return TrainRank(run, group.communicator(static_cast<int>(rank)), shards);
+    }));
+  }
+  const SmallOutcome first = outcomes[0].get();
+  for (std::uint32_t rank = 1; rank < run.ranks; ++rank) {
+    if (outcomes[rank].get() != first) {
+      throw std::runtime_error("rank " + std::to_string(rank) + " ended with another result");
+    }
+  }
+  return first;
 }
 
 }  // namespace dcn::testing

@@ -23,7 +23,8 @@ model::ModelSpec SmallModel(const data::Dataset& dataset);
 
 /// Who computes, and what.
 struct SmallRun {
-  int threads = 1;
+  std::uint32_t ranks = 1;  // each in a thread of this process
+  int threads = 1;          // of a rank
   std::uint32_t shards = 1;
   std::uint64_t seed = 1;
   std::size_t batch_rows = 100;  // not a multiple of slice_rows: the last slice is short
@@ -33,15 +34,17 @@ struct SmallRun {
   std::string engine = "onednn";
 };
 
+/// What each rank ends with; the same on all of them.
 struct SmallOutcome {
   std::string parameter_digest;
   std::vector<double> losses;
   std::vector<float> predictions;
   double rmse = 0;
+  friend bool operator==(const SmallOutcome&, const SmallOutcome&) = default;
 };
 
 /// Trains on the first 330 ratings of 400 (4 batches an epoch, the last one of 30) and evaluates on
-/// the others. Throws std::runtime_error with the message of whatever fails.
+/// the others. Throws std::runtime_error with the message of whatever fails, or if ranks disagree.
 SmallOutcome TrainSmall(const SmallRun& run);
 
 }  // namespace dcn::testing

@@ -32,7 +32,8 @@ BatchPlanner::BatchPlanner(TableLayout layout) : layout_(std::move(layout)) {
   entries_.resize(layout_.feature_count());
 }
 
-BatchPlan BatchPlanner::Build(const Dataset& dataset, std::span<const std::uint32_t> rows) {
+BatchPlan BatchPlanner::Build(const Dataset& dataset, std::span<const std::uint32_t> rows,
+                              const PlanPart& part) {
   std::vector<std::uint32_t> ids;
   std::vector<float> labels;
   ids.reserve(rows.size() * dataset.feature_count());
@@ -42,17 +43,20 @@ BatchPlan BatchPlanner::Build(const Dataset& dataset, std::span<const std::uint3
     ids.insert(ids.end(), of_row.begin(), of_row.end());
     labels.push_back(dataset.labels()[row]);
   }
-  return Build(ids, labels);
+  return Build(ids, labels, part);
 }
 
-BatchPlan BatchPlanner::Build(std::span<const std::uint32_t> ids, std::span<const float> labels) {
+BatchPlan BatchPlanner::Build(std::span<const std::uint32_t> ids, std::span<const float> labels,
+                              const PlanPart& part) {
   DCN_CHECK_EQ(ids.size(), labels.size() * layout_.feature_count());
   BatchPlan plan;
   plan.feature_count_ = layout_.feature_count();
+  plan.batch_rows_ = part.batch_rows == 0 ? labels.size() : part.batch_rows;
   plan.labels_.assign(labels.begin(), labels.end());
   for (std::size_t f = 0; f < layout_.feature_count(); ++f) CollectEntries(ids, f);
   AppendSegments(plan);
   FillOccurrences(ids, plan);
+  CutPushes(part.node_ends, plan);
   CutWork(plan);
   return plan;
 }
@@ -84,7 +88,10 @@ void BatchPlanner::AppendSegments(BatchPlan& plan) {
     plan.shard_begin_.push_back(plan.segments_.size());
     for (std::size_t f = 0; f < layout_.feature_count(); ++f) {
       const auto table = static_cast<ps::TableId>(f);
-      Segment segment{shard, table, plan.keys_.size(), 0, value_offset};
+      Segment segment{.shard = shard,
+                      .table = table,
+                      .first_entry = plan.keys_.size(),
+                      .value_offset = value_offset};
       for (const Entry& entry : entries_[f]) {
         if (ps::ShardOf(table, entry.id, layout_.shard_count) != shard) continue;
         slot_of_id_[f][entry.id] = static_cast<std::uint32_t>(plan.keys_.size());
@@ -126,26 +133,62 @@ void BatchPlanner::FillOccurrences(std::span<const std::uint32_t> ids, BatchPlan
   }
 }
 
+// One push for each entry and node in which it occurs.
+void BatchPlanner::CutPushes(std::span<const std::uint32_t> node_ends, BatchPlan& plan) const {
+  if (node_ends.size() <= 1) {  // the entries are the pushes
+    plan.push_nodes_.assign(plan.keys_.size(), 0);
+    plan.push_value_count_ = plan.value_count_;
+    for (Segment& segment : plan.segments_) {
+      segment.first_push = segment.first_entry;
+      segment.push_count = segment.entry_count;
+      segment.push_offset = segment.value_offset;
+    }
+    return;
+  }
+  for (Segment& segment : plan.segments_) {
+    segment.first_push = plan.push_keys_.size();
+    segment.push_offset = plan.push_value_count_;
+    for (std::size_t i = 0; i < segment.entry_count; ++i) {
+      const std::size_t entry = segment.first_entry + i;
+      std::size_t node = 0;
+      for (std::uint32_t o = plan.occurrence_begin_[entry]; o < plan.occurrence_begin_[entry + 1];
+           ++o) {
+        const std::uint32_t row = plan.occurrences_[o];
+        const bool is_first = o == plan.occurrence_begin_[entry];
+        if (!is_first && row < node_ends[node]) continue;
+        while (row >= node_ends[node]) ++node;
+        plan.push_begin_.push_back(o);
+        plan.push_keys_.push_back(plan.keys_[entry]);
+        plan.push_nodes_.push_back(static_cast<std::uint16_t>(node));
+      }
+    }
+    segment.push_count = plan.push_keys_.size() - segment.first_push;
+    plan.push_value_count_ += segment.push_count * layout_.dimensions[segment.table];
+  }
+  plan.push_begin_.push_back(static_cast<std::uint32_t>(plan.occurrences_.size()));
+}
+
 void BatchPlanner::CutWork(BatchPlan& plan) const {
+  const std::vector<std::uint32_t>& first =
+      plan.has_own_pushes() ? plan.push_begin_ : plan.occurrence_begin_;
   for (std::uint32_t s = 0; s < plan.segments_.size(); ++s) {
     const Segment& segment = plan.segments_[s];
-    const std::size_t end = segment.first_entry + segment.entry_count;
-    std::size_t begin = segment.first_entry;
-    for (std::size_t entry = begin; entry < end; ++entry) {
-      const std::size_t occurrences =
-          plan.occurrence_begin_[entry + 1] - plan.occurrence_begin_[begin];
-      if (occurrences < kWorkOccurrences && entry + 1 < end) continue;
-      plan.work_.push_back({s, begin, entry + 1});
-      begin = entry + 1;
+    const std::size_t end = segment.first_push + segment.push_count;
+    std::size_t begin = segment.first_push;
+    for (std::size_t push = begin; push < end; ++push) {
+      const std::size_t occurrences = first[push + 1] - first[begin];
+      if (occurrences < kWorkOccurrences && push + 1 < end) continue;
+      plan.work_.push_back({s, begin, push + 1});
+      begin = push + 1;
     }
   }
   // The longest first: they start while there is other work to do beside them.
-  const auto occurrences = [&](const EntryRange& range) {
-    return plan.occurrence_begin_[range.end] - plan.occurrence_begin_[range.begin];
+  const auto occurrences = [&](const PushRange& range) {
+    return first[range.end] - first[range.begin];
   };
   std::stable_sort(
       plan.work_.begin(), plan.work_.end(),
-      [&](const EntryRange& a, const EntryRange& b) { return occurrences(a) > occurrences(b); });
+      [&](const PushRange& a, const PushRange& b) { return occurrences(a) > occurrences(b); });
 }
 
 }  // namespace dcn::data

@@ -1,8 +1,10 @@
 // Which table rows a batch needs, and where each of them occurs in it: made once for a batch, since
 // batches are frozen, and used at every epoch.
 //
-// The batch's distinct rows ("entries") stand in the order (shard, table, key). Values pulled from
-// the shards lie in one buffer in that order, and so do the summed gradients that are pushed.
+// The batch's distinct rows ("entries") stand in the order (shard, table, key); values pulled from
+// the shards lie in one buffer in that order. What is pushed are sums of gradients: one for each
+// entry and tree node of this rank in which the entry occurs, in the order (shard, table, key,
+// node). A rank alone has one node, and its pushes are its entries.
 #pragma once
 
 #include <cstddef>
@@ -26,20 +28,29 @@ struct TableLayout {
   [[nodiscard]] std::size_t feature_count() const { return dimensions.size(); }
 };
 
-/// The entries of one table on one shard: consecutive in the plan.
+/// The entries and pushes of one table on one shard: consecutive in the plan.
 struct Segment {
   std::uint32_t shard = 0;
   ps::TableId table = 0;
   std::size_t first_entry = 0;
   std::size_t entry_count = 0;
   std::size_t value_offset = 0;  // floats into the buffer of values
+  std::size_t first_push = 0;
+  std::size_t push_count = 0;
+  std::size_t push_offset = 0;  // floats into the buffer of sums
 };
 
-/// A run of entries of one segment, with about the same number of occurrences each: a unit of work.
-struct EntryRange {
+/// A run of pushes of one segment, with about the same number of occurrences each: a unit of work.
+struct PushRange {
   std::uint32_t segment = 0;
-  std::size_t begin = 0;  // entries
+  std::size_t begin = 0;  // pushes
   std::size_t end = 0;
+};
+
+/// What part of a whole batch a plan is for; by default all of it, as one node.
+struct PlanPart {
+  std::size_t batch_rows = 0;                // of the whole batch; 0: the plan's own
+  std::span<const std::uint32_t> node_ends;  // plan rows where each node of this rank ends
 };
 
 class BatchPlanner;
@@ -47,8 +58,10 @@ class BatchPlanner;
 /// Immutable once built. Thread safety: immutable.
 class BatchPlan {
  public:
-  /// Ratings in the batch.
+  /// Ratings in this plan.
   [[nodiscard]] std::size_t rows() const { return labels_.size(); }
+  /// Ratings in the whole batch, of which this plan may be one rank's part.
+  [[nodiscard]] std::size_t batch_rows() const { return batch_rows_; }
   [[nodiscard]] std::span<const float> labels() const { return labels_; }
 
   [[nodiscard]] std::span<const Segment> segments() const { return segments_; }
@@ -65,19 +78,39 @@ class BatchPlan {
     return std::span(value_offsets_).subspan(row * feature_count_, feature_count_);
   }
 
-  /// The batch rows in which an entry occurs, increasing (each feature names a row once).
+  /// The plan rows in which an entry occurs, increasing (each feature names a row once).
   [[nodiscard]] std::span<const std::uint32_t> occurrences(std::size_t entry) const {
-    return std::span(occurrences_)
-        .subspan(occurrence_begin_[entry], occurrence_begin_[entry + 1] - occurrence_begin_[entry]);
+    return Between(occurrence_begin_, entry);
   }
 
-  /// All entries, cut into units of work.
-  [[nodiscard]] std::span<const EntryRange> work() const { return work_; }
+  /// Key and node (by its number among this rank's nodes) of each push.
+  [[nodiscard]] std::span<const ps::Key> push_keys() const {
+    return has_own_pushes() ? push_keys_ : keys_;
+  }
+  [[nodiscard]] std::span<const std::uint16_t> push_nodes() const { return push_nodes_; }
+  /// Floats of all pushes' sums.
+  [[nodiscard]] std::size_t push_value_count() const { return push_value_count_; }
+  /// The plan rows that a push sums over, increasing.
+  [[nodiscard]] std::span<const std::uint32_t> push_occurrences(std::size_t push) const {
+    return Between(has_own_pushes() ? push_begin_ : occurrence_begin_, push);
+  }
+
+  /// All pushes, cut into units of work.
+  [[nodiscard]] std::span<const PushRange> work() const { return work_; }
 
  private:
   friend class BatchPlanner;
+
+  [[nodiscard]] bool has_own_pushes() const { return !push_begin_.empty(); }
+  [[nodiscard]] std::span<const std::uint32_t> Between(const std::vector<std::uint32_t>& begin,
+                                                       std::size_t i) const {
+    return std::span(occurrences_).subspan(begin[i], begin[i + 1] - begin[i]);
+  }
+
   std::size_t feature_count_ = 0;
+  std::size_t batch_rows_ = 0;
   std::size_t value_count_ = 0;
+  std::size_t push_value_count_ = 0;
   std::vector<float> labels_;
   std::vector<Segment> segments_;
   std::vector<std::size_t> shard_begin_;  // into segments_, by shard, and one past the last
@@ -85,7 +118,11 @@ class BatchPlan {
   std::vector<std::uint32_t> value_offsets_;
   std::vector<std::uint32_t> occurrences_;
   std::vector<std::uint32_t> occurrence_begin_;
-  std::vector<EntryRange> work_;
+  // Of the pushes, where they are not the entries; push_nodes_ always.
+  std::vector<ps::Key> push_keys_;
+  std::vector<std::uint16_t> push_nodes_;
+  std::vector<std::uint32_t> push_begin_;
+  std::vector<PushRange> work_;
 };
 
 /// Builds plans. Thread safety: one planner a thread (it keeps scratch of the tables' sizes).
@@ -93,12 +130,14 @@ class BatchPlanner {
  public:
   explicit BatchPlanner(TableLayout layout);
 
-  /// ids: [labels.size(), feature_count], table rows. REQUIRES: every id is below its table's rows;
-  /// fewer than 2^32 floats of values.
-  BatchPlan Build(std::span<const std::uint32_t> ids, std::span<const float> labels);
+  /// ids: [labels.size(), feature_count], table rows; may be empty. REQUIRES: every id is below its
+  /// table's rows; fewer than 2^32 floats of values.
+  BatchPlan Build(std::span<const std::uint32_t> ids, std::span<const float> labels,
+                  const PlanPart& part = {});
 
   /// The same for some rows of a dataset.
-  BatchPlan Build(const Dataset& dataset, std::span<const std::uint32_t> rows);
+  BatchPlan Build(const Dataset& dataset, std::span<const std::uint32_t> rows,
+                  const PlanPart& part = {});
 
  private:
   struct Entry {
@@ -108,6 +147,7 @@ class BatchPlanner {
   void CollectEntries(std::span<const std::uint32_t> ids, std::size_t feature);
   void AppendSegments(BatchPlan& plan);
   void FillOccurrences(std::span<const std::uint32_t> ids, BatchPlan& plan);
+  void CutPushes(std::span<const std::uint32_t> node_ends, BatchPlan& plan) const;
   void CutWork(BatchPlan& plan) const;
 
   const TableLayout layout_;

@@ -7,18 +7,21 @@
 namespace dcn::train {
 
 FrozenBatches::FrozenBatches(const data::Dataset& dataset, std::span<const std::uint32_t> rows,
-                             std::size_t batch_size, const data::TableLayout& layout)
-    : dataset_(dataset), rows_(rows), batch_size_(batch_size), planner_(layout) {
-  DCN_CHECK_GE(batch_size, 1U);
-  plans_.resize((rows.size() + batch_size - 1) / batch_size);
+                             const BatchCut& cut, const data::TableLayout& layout)
+    : dataset_(dataset), rows_(rows), cut_(cut), planner_(layout) {
+  DCN_CHECK_GE(cut.batch_rows, 1U);
+  plans_.resize((rows.size() + cut.batch_rows - 1) / cut.batch_rows);
 }
 
 void FrozenBatches::Prepare(std::size_t index) {
   std::unique_ptr<data::BatchPlan>& plan = plans_[index];
   if (plan) return;
-  const std::size_t begin = index * batch_size_;
-  const std::size_t count = std::min(batch_size_, rows_.size() - begin);
-  plan = std::make_unique<data::BatchPlan>(planner_.Build(dataset_, rows_.subspan(begin, count)));
+  const std::size_t begin = index * cut_.batch_rows;
+  const std::size_t count = std::min(cut_.batch_rows, rows_.size() - begin);
+  const RankShare share = ShareOf(cut_, count);
+  plan = std::make_unique<data::BatchPlan>(planner_.Build(
+      dataset_, rows_.subspan(begin + share.row_begin, share.row_end - share.row_begin),
+      {.batch_rows = count, .node_ends = share.node_ends}));
 }
 
 const data::BatchPlan& FrozenBatches::Get(std::size_t index) {

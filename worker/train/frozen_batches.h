@@ -9,6 +9,7 @@
 
 #include "worker/data/batch_plan.h"
 #include "worker/data/dataset.h"
+#include "worker/train/rank_share.h"
 
 namespace dcn::train {
 
@@ -16,9 +17,10 @@ namespace dcn::train {
 class FrozenBatches {
  public:
   /// rows: the training rows of `dataset` in their frozen order; batch i is rows
-  /// [i batch_size, (i+1) batch_size), the last one short. dataset and rows must outlive this.
+  /// [i cut.batch_rows, (i+1) cut.batch_rows), the last one short, and its plan is for the rank of
+  /// `cut`. dataset and rows must outlive this.
   FrozenBatches(const data::Dataset& dataset, std::span<const std::uint32_t> rows,
-                std::size_t batch_size, const data::TableLayout& layout);
+                const BatchCut& cut, const data::TableLayout& layout);
 
   /// Batches of an epoch; at least 1 where there is a row.
   [[nodiscard]] std::size_t count() const { return plans_.size(); }
@@ -32,7 +34,7 @@ class FrozenBatches {
  private:
   const data::Dataset& dataset_;
   const std::span<const std::uint32_t> rows_;
-  const std::size_t batch_size_;
+  const BatchCut cut_;
   data::BatchPlanner planner_;
   std::vector<std::unique_ptr<data::BatchPlan>> plans_;
 };

@@ -30,9 +30,11 @@ const std::uint32_t* FoldLeaf(const std::uint32_t* first, const std::uint32_t* l
 
 }  // namespace
 
-RowGradientSummer::RowGradientSummer(std::size_t slice_rows, std::size_t max_dimension)
+RowGradientSummer::RowGradientSummer(std::size_t slice_rows, std::size_t max_dimension,
+                                     std::uint32_t first_leaf)
     : slice_rows_(slice_rows),
       max_dimension_(max_dimension),
+      first_leaf_(first_leaf),
       partials_(decltype(sum_)::kMaxPending * max_dimension),
       sum_(AddRows{this}) {}
 
@@ -68,7 +70,7 @@ void RowGradientSummer::SumOf(std::span<const std::uint32_t> occurrences, const 
   }
   while (next != last) {
     const std::size_t leaf = *next / slice_rows_;
-    const TreeNode node{0, static_cast<std::uint32_t>(leaf)};
+    const TreeNode node{0, first_leaf_ + static_cast<std::uint32_t>(leaf)};
     sum_.CollapseBefore(node);
     const auto place = static_cast<std::uint32_t>(sum_.size());
     next = FoldLeaf<kDimension>(next, last, (leaf + 1) * slice_rows_, gradients, stride, dimension_,

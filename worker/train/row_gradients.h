@@ -16,14 +16,16 @@ namespace dcn::train {
 /// Thread safety: one summer a thread (it keeps the partial sums of one row at a time).
 class RowGradientSummer {
  public:
-  /// slice_rows: batch rows in a leaf. max_dimension: of all tables.
-  RowGradientSummer(std::size_t slice_rows, std::size_t max_dimension);
+  /// slice_rows: batch rows in a leaf. max_dimension: of all tables. first_leaf: the leaf of row 0
+  /// (that of a whole batch is 0).
+  RowGradientSummer(std::size_t slice_rows, std::size_t max_dimension,
+                    std::uint32_t first_leaf = 0);
   // Immovable: the sum's callable points into this object.
   RowGradientSummer(const RowGradientSummer&) = delete;
   RowGradientSummer& operator=(const RowGradientSummer&) = delete;
 
   /// out[dimension] = the tree's sum of gradients[row * stride .. + dimension] over `occurrences`
-  /// (batch rows, increasing, at least one); dimension = out.size().
+  /// (rows from the first leaf on, increasing, at least one); dimension = out.size().
   void Sum(std::span<const std::uint32_t> occurrences, const float* gradients, std::size_t stride,
            std::span<float> out);
 
@@ -41,6 +43,7 @@ class RowGradientSummer {
 
   const std::size_t slice_rows_;
   const std::size_t max_dimension_;
+  const std::uint32_t first_leaf_;
   std::size_t dimension_ = 0;    // of the row being summed
   std::vector<float> partials_;  // [kMaxPending, max_dimension]
   OrderedSum<std::uint32_t, AddRows> sum_;

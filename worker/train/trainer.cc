@@ -34,11 +34,11 @@ Result<Training> Train(const LoopOptions& options, FrozenBatches& batches, Train
     DCN_ASSIGN_OR_RETURN(const double squared_error,
                          step.Run(batch, next, options.learning_rate, plan_ahead));
 
-    training.rows += batch.rows();
-    training.losses.push_back(squared_error / static_cast<double>(batch.rows()));
+    training.rows += batch.batch_rows();
+    training.losses.push_back(squared_error / static_cast<double>(batch.batch_rows()));
     training.seconds = since_start.seconds();
     epoch_error += squared_error;
-    epoch_rows += batch.rows();
+    epoch_rows += batch.batch_rows();
     if (batch_of(t) + 1 == batches.count() || t == total) {
       training.epochs.push_back(
           {epoch_error / static_cast<double>(epoch_rows), training.seconds - epoch_begin});
@@ -49,7 +49,7 @@ Result<Training> Train(const LoopOptions& options, FrozenBatches& batches, Train
     const Progress progress{.step = t,
                             .total_steps = total,
                             .epoch = (t - 1) / batches.count(),
-                            .rows = batch.rows(),
+                            .rows = batch.batch_rows(),
                             .loss = training.losses.back(),
                             .seconds = training.seconds};
     if (observer && !observer(progress)) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "common/check.h"
@@ -63,26 +64,30 @@ data::TableLayout MakeTableLayout(const model::ModelSpec& spec, std::uint32_t sh
 
 TrainingStep::TrainingStep(const model::ModelSpec& spec, const StepOptions& options,
                            std::vector<float> dense, model::DenseModel& model, Shards& shards,
-                           ThreadPool& pool)
+                           comm::Communicator& communicator, ThreadPool& pool)
     : dimensions_(Dimensions(spec)),
       width_(spec.input_width()),
       options_(options),
       model_(model),
       shards_(shards),
+      communicator_(communicator),
       pool_(pool),
       dense_(options.optimizer, std::move(dense)),
-      x0_gradients_(options.batch_rows * width_),
+      reduction_(communicator, pool, options.cut.full_leaves(), spec.dense_size()),
       leaf_stride_((spec.dense_size() + 15) / 16 * 16),
       pulls_(shards.size()),
-      gradients_(shards.size()),
-      root_(RankNodes(0, 1, LeafCount(options.batch_rows, options.slice_rows)).front()) {
+      gradients_(shards.size()) {
   DCN_CHECK_EQ(dense_.parameters().size(), spec.dense_size());
-  const std::size_t leaves = LeafCount(options.batch_rows, options.slice_rows);
+  DCN_CHECK_EQ(static_cast<int>(options.cut.rank), communicator.rank());
+  DCN_CHECK_EQ(static_cast<int>(options.cut.ranks), communicator.size());
+  const std::size_t leaves = options.cut.leaves().size();
+  x0_gradients_.EnsureSize(std::min(options.cut.batch_rows, leaves * options.cut.slice_rows) *
+                           width_);
   leaf_gradients_.EnsureSize(leaves * leaf_stride_);
+  if (options.cut.ranks > 1) dense_gradient_.EnsureSize(spec.dense_size());
   const std::uint32_t widest = *std::max_element(dimensions_.begin(), dimensions_.end());
   for (int thread = 0; thread < pool.thread_count(); ++thread) {
-    threads_.push_back(
-        std::make_unique<ThreadState>(options.slice_rows * width_, options.slice_rows, widest));
+    threads_.push_back(std::make_unique<ThreadState>(options.cut, width_, widest));
   }
   model_.SetParameters(dense_.parameters(), pool_);
 }
@@ -101,26 +106,30 @@ Status TrainingStep::Pull(const data::BatchPlan& batch) {
 
 Result<double> TrainingStep::Run(const data::BatchPlan& batch, const data::BatchPlan* next,
                                  float learning_rate, const std::function<void()>& beside) {
-  DCN_CHECK_LE(batch.rows(), options_.batch_rows);
+  LayOut(batch);
   ++step_;
   predictions_.resize(batch.rows());
-  const std::size_t leaves = LeafCount(batch.rows(), options_.slice_rows);
+  const std::size_t leaves = LeafCount(batch.rows(), options_.cut.slice_rows);
   leaf_errors_.resize(leaves);
 
   const std::size_t others = beside ? 1 : 0;
   pool_.ParallelFor(leaves + others, [&](int thread, std::size_t i) {
     i < others ? beside() : ComputeSlice(thread, batch, i - others);
   });
-  const double squared_error = SumLeafErrors(leaves);
 
-  pushed_.EnsureSize(batch.value_count());
+  pushed_.EnsureSize(batch.push_value_count());
   pool_.ParallelFor(batch.work().size(), [&](int thread, std::size_t i) {
     SumRowGradients(thread, batch, batch.work()[i]);
   });
 
   PreparePush(batch);
   PreparePull(next, other_);
-  PushPullAndUpdate(learning_rate);
+  double squared_error = 0;
+  if (communicator_.size() == 1) {
+    squared_error = PushPullAndUpdateAlone(learning_rate);
+  } else {
+    DCN_ASSIGN_OR_RETURN(squared_error, PushPullAndUpdate(batch.batch_rows(), learning_rate));
+  }
   model_.SetParameters(dense_.parameters(), pool_);
   DCN_RETURN_IF_ERROR(FinishShards());
   if (next != nullptr) std::swap(pulled_, other_);
@@ -129,7 +138,7 @@ Result<double> TrainingStep::Run(const data::BatchPlan& batch, const data::Batch
 
 Status TrainingStep::Predict(const data::BatchPlan& batch, std::span<float> predictions,
                              std::span<double> squared_errors) {
-  const std::size_t leaves = LeafCount(batch.rows(), options_.slice_rows);
+  const std::size_t leaves = LeafCount(batch.rows(), options_.cut.slice_rows);
   DCN_CHECK_EQ(predictions.size(), batch.rows());
   DCN_CHECK_EQ(squared_errors.size(), leaves);
   PreparePull(&batch, other_);
@@ -137,7 +146,7 @@ Status TrainingStep::Predict(const data::BatchPlan& batch, std::span<float> pred
                     [this](int, std::size_t s) { shards_[s]->StartPull(pulls_[s]); });
   DCN_RETURN_IF_ERROR(FinishShards());
   pool_.ParallelFor(leaves, [&](int thread, std::size_t leaf) {
-    const std::size_t begin = leaf * options_.slice_rows;
+    const std::size_t begin = leaf * options_.cut.slice_rows;
     const std::size_t rows = LeafRows(batch, leaf);
     const std::span<const float> x0 = GatherSlice(thread, batch, leaf, other_.get());
     const std::span<float> out = predictions.subspan(begin, rows);
@@ -153,14 +162,14 @@ Status TrainingStep::Predict(const data::BatchPlan& batch, std::span<float> pred
 }
 
 std::size_t TrainingStep::LeafRows(const data::BatchPlan& batch, std::size_t leaf) const {
-  return std::min(options_.slice_rows, batch.rows() - leaf * options_.slice_rows);
+  return std::min(options_.cut.slice_rows, batch.rows() - leaf * options_.cut.slice_rows);
 }
 
 // x0 of one slice: its rows' embeddings side by side, in the thread's own buffer.
 std::span<const float> TrainingStep::GatherSlice(int thread, const data::BatchPlan& batch,
                                                  std::size_t leaf, const float* values) {
   AlignedFloats& x0 = threads_[static_cast<std::size_t>(thread)]->x0;
-  const std::size_t begin = leaf * options_.slice_rows;
+  const std::size_t begin = leaf * options_.cut.slice_rows;
   const std::size_t rows = LeafRows(batch, leaf);
   float* to = x0.get();
   for (std::size_t row = begin; row < begin + rows; ++row) {
@@ -174,11 +183,11 @@ std::span<const float> TrainingStep::GatherSlice(int thread, const data::BatchPl
 }
 
 void TrainingStep::ComputeSlice(int thread, const data::BatchPlan& batch, std::size_t leaf) {
-  const std::size_t begin = leaf * options_.slice_rows;
+  const std::size_t begin = leaf * options_.cut.slice_rows;
   const std::size_t rows = LeafRows(batch, leaf);
   const model::TrainingSlice slice{.x0 = GatherSlice(thread, batch, leaf, pulled_.get()),
                                    .labels = batch.labels().subspan(begin, rows),
-                                   .gradient_scale = 2.0F / static_cast<float>(batch.rows())};
+                                   .gradient_scale = 2.0F / static_cast<float>(batch.batch_rows())};
   model::SliceGradient out{
       .predictions = std::span(predictions_).subspan(begin, rows),
       .dense_gradient =
@@ -189,30 +198,29 @@ void TrainingStep::ComputeSlice(int thread, const data::BatchPlan& batch, std::s
 }
 
 void TrainingStep::SumRowGradients(int thread, const data::BatchPlan& batch,
-                                   const data::EntryRange& range) {
+                                   const data::PushRange& range) {
   const data::Segment& segment = batch.segments()[range.segment];
   const std::size_t dimension = dimensions_[segment.table];
   std::size_t column = 0;  // of the feature in x0
   for (std::size_t f = 0; f < segment.table; ++f) column += dimensions_[f];
   RowGradientSummer& summer = threads_[static_cast<std::size_t>(thread)]->row_gradients;
-  for (std::size_t entry = range.begin; entry < range.end; ++entry) {
-    const std::size_t offset = segment.value_offset + (entry - segment.first_entry) * dimension;
-    summer.Sum(batch.occurrences(entry), x0_gradients_.get() + column, width_,
+  for (std::size_t push = range.begin; push < range.end; ++push) {
+    const std::size_t offset = segment.push_offset + (push - segment.first_push) * dimension;
+    summer.Sum(batch.push_occurrences(push), x0_gradients_.get() + column, width_,
                pushed_.span().subspan(offset, dimension));
   }
 }
 
 void TrainingStep::PreparePush(const data::BatchPlan& batch) {
-  if (nodes_.size() < batch.keys().size()) nodes_.resize(batch.keys().size(), 0);
   for (std::uint32_t s = 0; s < shards_.size(); ++s) {
     gradients_[s].clear();
     for (const data::Segment& segment : batch.shard_segments(s)) {
       gradients_[s].push_back(
           {.table = segment.table,
-           .keys = batch.keys().subspan(segment.first_entry, segment.entry_count),
-           .nodes = std::span(nodes_).first(segment.entry_count),
-           .values = pushed_.span().subspan(segment.value_offset,
-                                            segment.entry_count * dimensions_[segment.table])});
+           .keys = batch.push_keys().subspan(segment.first_push, segment.push_count),
+           .nodes = batch.push_nodes().subspan(segment.first_push, segment.push_count),
+           .values = pushed_.span().subspan(segment.push_offset,
+                                            segment.push_count * dimensions_[segment.table])});
     }
   }
 }
@@ -233,31 +241,72 @@ void TrainingStep::PreparePull(const data::BatchPlan* batch, AlignedFloats& valu
   }
 }
 
-// The shards' requests first: a remote shard works while this process updates its dense weights.
-void TrainingStep::PushPullAndUpdate(float learning_rate) {
-  const std::size_t ranges = (dense_.parameters().size() + kDenseRange - 1) / kDenseRange;
-  pool_.ParallelFor(shards_.size() + ranges, [&](int, std::size_t i) {
-    if (i >= shards_.size()) return UpdateDense(i - shards_.size(), learning_rate);
-    shards_[i]->StartPushPull({.rank = 0,
-                               .step = step_,
-                               .learning_rate = learning_rate,
-                               .nodes = std::span(&root_, 1),
-                               .gradients = gradients_[i]},
-                              pulls_[i]);
-  });
+void TrainingStep::StartPushPull(std::size_t shard, float learning_rate) {
+  shards_[shard]->StartPushPull({.rank = options_.cut.rank,
+                                 .step = step_,
+                                 .learning_rate = learning_rate,
+                                 .nodes = share_.nodes,
+                                 .gradients = gradients_[shard]},
+                                pulls_[shard]);
 }
 
-// Sums one range of the dense gradient over the leaves, in the tree's order, and applies it.
-void TrainingStep::UpdateDense(std::size_t range, float learning_rate) {
-  const std::size_t begin = range * kDenseRange;
-  const std::size_t count = std::min(kDenseRange, dense_.parameters().size() - begin);
+// The shards' requests first: a remote shard works while this process updates its dense weights.
+// Returns the batch's squared error.
+double TrainingStep::PushPullAndUpdateAlone(float learning_rate) {
+  const std::size_t count = dense_.parameters().size();
+  const std::size_t ranges = (count + kDenseRange - 1) / kDenseRange;
+  pool_.ParallelFor(shards_.size() + ranges, [&](int, std::size_t i) {
+    if (i < shards_.size()) return StartPushPull(i, learning_rate);
+    const std::size_t range = i - shards_.size();
+    const std::size_t begin = range * kDenseRange;
+    const std::size_t size = std::min(kDenseRange, count - begin);
+    SumLeaves(begin, size);
+    UpdateDense(range, leaf_gradients_.span().subspan(begin, size), learning_rate);
+  });
+  for (const SumStep& sum : schedule_) leaf_errors_[sum.into] += leaf_errors_[sum.from];
+  return leaf_errors_[0];
+}
+
+// The same where other ranks have parts of the gradient: the reduction runs while the shards work.
+Result<double> TrainingStep::PushPullAndUpdate(std::size_t batch_rows, float learning_rate) {
+  pool_.ParallelFor(shards_.size(), [&](int, std::size_t s) { StartPushPull(s, learning_rate); });
+
+  for (const SumStep& sum : schedule_) leaf_errors_[sum.into] += leaf_errors_[sum.from];
+  node_errors_.clear();
+  for (const std::size_t leaf : node_leaves_) node_errors_.push_back(leaf_errors_[leaf]);
+  const auto node_values = [&](std::size_t begin, std::size_t size, std::span<float* const> out) {
+    SumLeaves(begin, size);
+    for (std::size_t k = 0; k < out.size(); ++k) {
+      std::copy_n(leaf_gradients_.get() + node_leaves_[k] * leaf_stride_ + begin, size, out[k]);
+    }
+  };
+  const std::size_t count = dense_.parameters().size();
+  const std::span<float> gradient = dense_gradient_.span().first(count);
+  DCN_ASSIGN_OR_RETURN(
+      const double squared_error,
+      reduction_.Run(LeafCount(batch_rows, options_.cut.slice_rows), node_values, node_errors_,
+                     gradient, "dense gradients of step " + std::to_string(step_)));
+  pool_.ParallelFor((count + kDenseRange - 1) / kDenseRange, [&](int, std::size_t range) {
+    const std::size_t begin = range * kDenseRange;
+    UpdateDense(range, gradient.subspan(begin, std::min(kDenseRange, count - begin)),
+                learning_rate);
+  });
+  return squared_error;
+}
+
+// Sums dense gradients [begin, begin + count) of this rank's leaves to its nodes, in place.
+void TrainingStep::SumLeaves(std::size_t begin, std::size_t count) {
   for (const SumStep& sum : schedule_) {
     float* const into = leaf_gradients_.get() + sum.into * leaf_stride_ + begin;
     const float* const from = leaf_gradients_.get() + sum.from * leaf_stride_ + begin;
     DCN_INDEPENDENT_ITERATIONS
     for (std::size_t i = 0; i < count; ++i) into[i] += from[i];
   }
-  dense_.Update(step_, learning_rate, begin, leaf_gradients_.span().subspan(begin, count));
+}
+
+void TrainingStep::UpdateDense(std::size_t range, std::span<const float> gradient,
+                               float learning_rate) {
+  dense_.Update(step_, learning_rate, range * kDenseRange, gradient);
 }
 
 Status TrainingStep::FinishShards() {
@@ -269,14 +318,28 @@ Status TrainingStep::FinishShards() {
   return first;
 }
 
-double TrainingStep::SumLeafErrors(std::size_t leaves) {
-  if (schedule_.size() + 1 != leaves) {
-    std::vector<TreeNode> nodes(leaves);
-    for (std::uint32_t i = 0; i < leaves; ++i) nodes[i] = {0, i};
-    schedule_ = SumSchedule(nodes);
+// What depends on the length of the batch only.
+void TrainingStep::LayOut(const data::BatchPlan& batch) {
+  if (laid_out_rows_ != batch.batch_rows()) {
+    laid_out_rows_ = batch.batch_rows();
+    share_ = ShareOf(options_.cut, laid_out_rows_);
+    schedule_.clear();
+    node_leaves_.clear();
+    const std::uint32_t first = options_.cut.leaves().begin;
+    const auto end = first + LeafCount(share_.row_end - share_.row_begin, options_.cut.slice_rows);
+    for (const TreeNode node : share_.nodes) {
+      std::vector<TreeNode> leaves;
+      for (std::uint32_t i = node.begin(); i < std::min(node.end(), end); ++i) {
+        leaves.push_back({0, i});
+      }
+      const std::uint32_t offset = node.begin() - first;
+      for (const SumStep& sum : SumSchedule(leaves)) {
+        schedule_.push_back({sum.into + offset, sum.from + offset});
+      }
+      node_leaves_.push_back(offset);
+    }
   }
-  for (const SumStep& sum : schedule_) leaf_errors_[sum.into] += leaf_errors_[sum.from];
-  return leaf_errors_[0];
+  DCN_CHECK_EQ(batch.rows(), share_.row_end - share_.row_begin);
 }
 
 }  // namespace dcn::train

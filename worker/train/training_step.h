@@ -1,8 +1,9 @@
-// One training step and one prediction, on this process' threads: the tree of slices, the tables
-// behind their shards, the dense parameters.
+// One training step and one prediction of one rank, on this process' threads: the tree of slices,
+// the tables behind their shards, the dense parameters.
 //
-// Threads and shards decide who computes what, never what is computed: a step's result depends on
-// the batch, slice_rows and the parameters only.
+// Threads, ranks and shards decide who computes what, never what is computed: a step's result
+// depends on the batch, slice_rows and the parameters only. A rank computes the slices of its part
+// of the batch; rows' gradients meet in the shards, dense gradients in the ordered reduction.
 #pragma once
 
 #include <cstddef>
@@ -17,10 +18,13 @@
 #include "common/status.h"
 #include "common/thread_pool.h"
 #include "ps/shard_client.h"
+#include "worker/communicator/communicator.h"
+#include "worker/communicator/ordered_reduction.h"
 #include "worker/data/batch_plan.h"
 #include "worker/model/dense_model.h"
 #include "worker/model/model_spec.h"
 #include "worker/train/dense_optimizer.h"
+#include "worker/train/rank_share.h"
 #include "worker/train/row_gradients.h"
 
 namespace dcn::train {
@@ -35,18 +39,18 @@ std::vector<ps::TableDefinition> TableDefinitions(const model::ModelSpec& spec, 
 data::TableLayout MakeTableLayout(const model::ModelSpec& spec, std::uint32_t shard_count);
 
 struct StepOptions {
-  std::size_t batch_rows = 8192;  // rows of a full batch; others may be shorter
-  std::size_t slice_rows = 512;   // rows of a leaf; part of the result
+  BatchCut cut;  // of the batches that will come
   ps::OptimizerOptions optimizer = ps::AdamOptions{};
 };
 
 /// Thread safety: one call at a time, from one thread; it uses the pool's threads.
 class TrainingStep {
  public:
-  /// model, shards and pool must outlive this; the shards have the tables of TableDefinitions.
-  /// dense: first values of the dense parameters.
+  /// communicator, model, shards and pool must outlive this; the shards have the tables of
+  /// TableDefinitions. dense: first values of the dense parameters, the same on all ranks.
   TrainingStep(const model::ModelSpec& spec, const StepOptions& options, std::vector<float> dense,
-               model::DenseModel& model, Shards& shards, ThreadPool& pool);
+               model::DenseModel& model, Shards& shards, comm::Communicator& communicator,
+               ThreadPool& pool);
 
   /// Steps taken so far.
   [[nodiscard]] ps::Step step() const { return step_; }
@@ -62,23 +66,25 @@ class TrainingStep {
 
   /// Takes one step on the batch whose rows were pulled last, and pulls the rows of `next` (may be
   /// null: nothing is pulled). `beside`, if set, is run once by one of the threads meanwhile.
-  /// Returns the sum of squared errors over the batch, before the update.
+  /// Returns the sum of squared errors over the whole batch, before the update, on every rank.
+  /// Errors: those of ShardClient::Finish and Communicator::Exchange.
   [[nodiscard]] Result<double> Run(const data::BatchPlan& batch, const data::BatchPlan* next,
                                    float learning_rate,
                                    const std::function<void()>& beside = nullptr);
 
-  /// Predictions of the last Run's batch, in batch order.
+  /// Predictions of the last Run's plan, in its order.
   [[nodiscard]] std::span<const float> predictions() const { return predictions_; }
 
-  /// Pulls the batch's rows and predicts: predictions[i] for batch row i. squared_errors[s]
+  /// Pulls the plan's rows and predicts: predictions[i] for plan row i. squared_errors[s]
   /// receives the sum over slice s. May stand between two Runs: the rows pulled for the next stay.
   [[nodiscard]] Status Predict(const data::BatchPlan& batch, std::span<float> predictions,
                                std::span<double> squared_errors);
 
  private:
   struct ThreadState {
-    ThreadState(std::size_t slice_floats, std::size_t slice_rows, std::size_t max_dimension)
-        : x0(slice_floats), row_gradients(slice_rows, max_dimension) {}
+    ThreadState(const BatchCut& cut, std::size_t width, std::size_t max_dimension)
+        : x0(cut.slice_rows * width),
+          row_gradients(cut.slice_rows, max_dimension, cut.leaves().begin) {}
     AlignedFloats x0;  // one slice's concatenated embeddings
     RowGradientSummer row_gradients;
   };
@@ -87,38 +93,48 @@ class TrainingStep {
   std::span<const float> GatherSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
                                      const float* values);
   void ComputeSlice(int thread, const data::BatchPlan& batch, std::size_t leaf);
-  void SumRowGradients(int thread, const data::BatchPlan& batch, const data::EntryRange& range);
+  void LayOut(const data::BatchPlan& batch);
+  void SumRowGradients(int thread, const data::BatchPlan& batch, const data::PushRange& range);
   void PreparePush(const data::BatchPlan& batch);
   void PreparePull(const data::BatchPlan* batch, AlignedFloats& values);
-  void PushPullAndUpdate(float learning_rate);
-  void UpdateDense(std::size_t range, float learning_rate);
+  void StartPushPull(std::size_t shard, float learning_rate);
+  double PushPullAndUpdateAlone(float learning_rate);
+  Result<double> PushPullAndUpdate(std::size_t batch_rows, float learning_rate);
+  void SumLeaves(std::size_t begin, std::size_t count);
+  void UpdateDense(std::size_t range, std::span<const float> gradient, float learning_rate);
   Status FinishShards();
-  double SumLeafErrors(std::size_t leaves);
 
   const std::vector<std::uint32_t> dimensions_;
   const std::size_t width_;
   const StepOptions options_;
   model::DenseModel& model_;
   Shards& shards_;
+  comm::Communicator& communicator_;
   ThreadPool& pool_;
   DenseOptimizer dense_;
+  comm::OrderedReduction reduction_;  // of the dense gradients, over ranks
   ps::Step step_ = 0;
 
   std::vector<std::unique_ptr<ThreadState>> threads_;
-  AlignedFloats pulled_;             // values of the current batch's entries
-  AlignedFloats other_;              // the same of the next batch, or of a batch to predict
-  AlignedFloats pushed_;             // summed gradients of the current batch's entries
-  AlignedFloats x0_gradients_;       // [batch_rows, width]
-  AlignedFloats leaf_gradients_;     // [leaves, leaf_stride_]: dense parameters, padded
+  AlignedFloats pulled_;             // values of the current plan's entries
+  AlignedFloats other_;              // the same of the next plan, or of one to predict
+  AlignedFloats pushed_;             // summed gradients of the current plan's pushes
+  AlignedFloats x0_gradients_;       // [rows of this rank, width]
+  AlignedFloats leaf_gradients_;     // [leaves of this rank, leaf_stride_]: dense, padded
   std::size_t leaf_stride_;          // floats
-  std::vector<float> predictions_;   // [rows of the last batch]
-  std::vector<double> leaf_errors_;  // [leaves]
-  std::vector<SumStep> schedule_;    // of the current batch's leaves
+  AlignedFloats dense_gradient_;     // over all ranks, where there are several
+  std::vector<float> predictions_;   // [rows of the last plan]
+  std::vector<double> leaf_errors_;  // [leaves of this rank]
+  std::vector<double> node_errors_;  // [nodes of this rank]
+
+  // Of the current batch's length:
+  std::size_t laid_out_rows_ = 0;
+  RankShare share_;
+  std::vector<SumStep> schedule_;         // sums this rank's leaves to its nodes
+  std::vector<std::size_t> node_leaves_;  // by node: the leaf that receives its sum
 
   std::vector<std::vector<ps::RowsToPull>> pulls_;        // by shard
   std::vector<std::vector<ps::RowGradients>> gradients_;  // by shard
-  std::vector<std::uint16_t> nodes_;                      // of every entry: the root, number 0
-  TreeNode root_;                                         // the node that this rank emits
 };
 
 }  // namespace dcn::train

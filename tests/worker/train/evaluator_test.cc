@@ -11,6 +11,7 @@
 #include "ps/server/shard.h"
 #include "tests/testing/engines.h"
 #include "tests/testing/small_training.h"
+#include "worker/communicator/local.h"
 
 namespace dcn::train {
 namespace {
@@ -31,13 +32,15 @@ Evaluation EvaluateRows(std::size_t count, std::size_t slice_rows, int threads,
   const auto model = testing::MakeEngine("onednn", spec, threads, slice_rows);
   std::vector<float> dense(spec.dense_size());
   model::InitializeDense(spec, 1, dense);
+  comm::SingleCommunicator alone;
   TrainingStep step(
-      spec, {.batch_rows = slice_rows, .slice_rows = slice_rows, .optimizer = ps::AdamOptions{}},
-      dense, *model, shards, pool);
+      spec,
+      {.cut = {.batch_rows = slice_rows, .slice_rows = slice_rows}, .optimizer = ps::AdamOptions{}},
+      dense, *model, shards, alone, pool);
   std::vector<std::uint32_t> rows(count);
   std::iota(rows.rbegin(), rows.rend(), 0U);
   const auto evaluation =
-      Evaluate(step, dataset, rows, slice_rows, MakeTableLayout(spec, shard_count), pool);
+      Evaluate(step, dataset, rows, slice_rows, MakeTableLayout(spec, shard_count), alone, pool);
   EXPECT_TRUE(evaluation.ok()) << evaluation.status().ToString();
 
   double sum = 0;  // the obvious way

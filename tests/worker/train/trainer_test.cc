@@ -10,6 +10,7 @@
 #include "ps/server/shard.h"
 #include "tests/testing/engines.h"
 #include "tests/testing/small_training.h"
+#include "worker/communicator/local.h"
 
 namespace dcn::train {
 namespace {
@@ -25,9 +26,11 @@ class TrainerTest : public ::testing::Test {
 
   Result<Training> TrainWith(const LoopOptions& options, const StepObserver& observer = nullptr) {
     const auto model = testing::MakeEngine("onednn", spec_, 2, 4);
-    TrainingStep step(spec_, {.batch_rows = 10, .slice_rows = 4, .optimizer = ps::AdamOptions{}},
-                      std::vector<float>(spec_.dense_size(), 0.01F), *model, clients_, pool_);
-    FrozenBatches batches(dataset_, rows_, 10, MakeTableLayout(spec_, 1));
+    const BatchCut cut{.batch_rows = 10, .slice_rows = 4};
+    TrainingStep step(spec_, {.cut = cut, .optimizer = ps::AdamOptions{}},
+                      std::vector<float>(spec_.dense_size(), 0.01F), *model, clients_, alone_,
+                      pool_);
+    FrozenBatches batches(dataset_, rows_, cut, MakeTableLayout(spec_, 1));
     EXPECT_EQ(batches.count(), 3U);
     return Train(options, batches, step, observer);
   }
@@ -35,6 +38,7 @@ class TrainerTest : public ::testing::Test {
   const data::Dataset dataset_ = testing::SmallDataset(25, 5);
   const model::ModelSpec spec_ = testing::SmallModel(dataset_);
   std::vector<std::uint32_t> rows_ = std::vector<std::uint32_t>(25);
+  comm::SingleCommunicator alone_;
   ThreadPool pool_{2};
   ps::Shard shard_;
   Shards clients_;

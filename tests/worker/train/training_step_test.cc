@@ -51,6 +51,22 @@ TEST_P(SameBits, ForAnyNumberOfThreadsAndShards) {
   }
 }
 
+TEST_P(SameBits, ForAnyNumberOfRanks) {
+  const auto& [engine, optimizer] = GetParam();
+  DCN_SKIP_WITHOUT_ENGINE(engine);
+  SmallRun run;  // 13 leaves a batch; the last one of an epoch has 4, which some ranks do not reach
+  run.engine = engine;
+  run.optimizer = Optimizer(optimizer);
+  const SmallOutcome expected = testing::TrainSmall(run);
+  for (const std::uint32_t ranks : {2U, 3U, 4U, 7U, 16U}) {
+    SCOPED_TRACE(fmt::format("{} ranks", ranks));
+    run.ranks = ranks;
+    run.shards = ranks % 3 + 1;
+    run.threads = static_cast<int>(ranks % 2 + 1);
+    ExpectSame(testing::TrainSmall(run), expected);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     , SameBits,
     ::testing::Values(std::tuple("onednn", "adam"), std::tuple("onednn", "lazy_adam"),
