@@ -6,7 +6,7 @@
 # are Debian's and Ubuntu's (Debian 12 and 13, Ubuntu 24.04). What is optional and not to be had is
 # named and done without. Root is asked for only when something is to be installed.
 
-readonly BUILD_PACKAGES='
+BUILD_PACKAGES='
 g++                  g++         the C++20 compiler, 12 or newer
 cmake                cmake       configures the build, 3.22 or newer
 ninja-build          ninja       runs the build
@@ -25,6 +25,18 @@ libmimalloc-dev      -           an allocator that keeps big blocks between step
 curl                 curl        downloads the data
 ca-certificates      -           lets curl verify who answers
 unzip                unzip       unpacks the data'
+
+# Of Debian 12's two Boosts, the default one is too old.
+readonly BOOST_PACKAGE='
+libboost-dev         -           Boost.Asio, the network'
+readonly BOOST_PACKAGE_OF_DEBIAN_12='
+libboost1.81-dev     -           Boost.Asio, the network'
+if grep -qsx 'VERSION_CODENAME=bookworm' /etc/os-release; then
+  BUILD_PACKAGES+=$BOOST_PACKAGE_OF_DEBIAN_12
+else
+  BUILD_PACKAGES+=$BOOST_PACKAGE
+fi
+readonly BUILD_PACKAGES
 
 readonly OPTIONAL_BUILD_PACKAGES='
 ccache               ccache      quick builds after the first

@@ -37,6 +37,9 @@ const std::vector<Home>& ForeignHeaders() {
       {"dnnl", {"worker/model/onednn_", "tests/worker/model/onednn_"}, "onednn_model.h"},
       {"oneapi/dnnl", {"worker/model/onednn_", "tests/worker/model/onednn_"}, "onednn_model.h"},
       {"mpi.h", {"worker/communicator/mpi", "launch/main/"}, "communicator.h"},
+      {"boost/asio",
+       {"common/net/", "ps/server/server", "ps/client/", "tests/common/net/"},
+       "common/net/connection.h"},
   };
   return headers;
 }
@@ -45,7 +48,9 @@ const std::vector<Home>& Names() {
   static const std::vector<Home> names = {
       {"getenv", {"launch/", "tests/"}, "take it as an argument from main"},
       {"secure_getenv", {"launch/", "tests/"}, "take it as an argument from main"},
-      {"std::thread", {"common/thread_pool"}, "use ThreadPool"},
+      {"std::thread",
+       {"common/thread_pool", "common/named_thread"},
+       "use ThreadPool or NamedThread"},
       {"std::jthread", {"common/thread_pool"}, "use ThreadPool"},
       {"std::async", {}, "use ThreadPool"},
       {"pthread_create", {}, "use ThreadPool"},

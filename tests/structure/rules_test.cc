@@ -63,6 +63,8 @@ TEST(RulesTest, ForeignHeadersStayAtHome) {
       {"oneapi/dnnl/dnnl.hpp", "worker/model/onednn_matmul.h"},
       {"mpi.h", "worker/communicator/mpi_communicator.cc"},
       {"mpi.h", "launch/main/dcn_worker.cc"},
+      {"boost/asio/post.hpp", "common/net/connection.cc"},
+      {"boost/asio/post.hpp", "ps/server/server_core.cc"},
   };
   for (const Case& test : cases) {
     const std::string text = "#include <" + test.header + ">\n";
@@ -99,6 +101,7 @@ TEST(RulesTest, NamesStayAtHome) {
   EXPECT_THAT(CheckNames({"ps/x.cc", "std::thread t; std::jthread u;"}), SizeIs(2));
   EXPECT_THAT(CheckNames({"common/thread_pool.h", "std::vector<std::thread> threads_;"}),
               IsEmpty());
+  EXPECT_THAT(CheckNames({"common/named_thread.h", "std::thread thread_;"}), IsEmpty());
   EXPECT_THAT(CheckNames({"common/thread_pool.h", "std::async(f); pthread_create();"}), SizeIs(2));
   EXPECT_THAT(CheckNames({"tests/x.cc", "co_spawn(e, f, boost::asio::detached);"}), SizeIs(1));
 }

@@ -1,0 +1,435 @@
+#include "ps/server/server_core.h"
+
+#include <algorithm>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace dcn::ps {
+namespace {
+
+namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
+
+// Takes as long for a wrong token as for a right one of the same length.
+bool AreEqual(std::string_view given, std::string_view expected) {
+  unsigned difference = given.size() == expected.size() ? 0 : 1;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const char other = expected.empty() ? '\0' : expected[i % expected.size()];
+    difference |= static_cast<unsigned char>(given[i] ^ other);
+  }
+  return difference == 0;
+}
+
+}  // namespace
+
+ServerCore::ServerCore(Options options, net::Listener listener,
+                       std::vector<std::unique_ptr<ShardThread>>& shards,
+                       net::TaskScope::ExceptionHandler on_exception)
+    : options_(std::move(options)),
+      started_(Clock::now()),
+      listener_(std::move(listener)),
+      executor_(listener_.executor()),
+      shards_(shards),
+      job_(options_.job),
+      clock_(executor_),
+      tasks_(executor_, on_exception),
+      stop_tasks_(executor_, on_exception) {}
+
+void ServerCore::Start() {
+  tasks_.Start("accept", listener_.AsyncAccept([this](asio::ip::tcp::socket socket) {
+    OnSocket(std::move(socket));
+  }));
+  tasks_.Start("keep time", AsyncKeepTime());
+}
+
+void ServerCore::OnSocket(asio::ip::tcp::socket socket) {
+  const ConnectionId id = ++last_connection_;
+  const auto session = std::make_shared<ServerSession>(id, std::move(socket), *this);
+  sessions_.emplace(id, session);
+  ++counters_.connections_accepted;
+  hello_deadlines_.emplace_back(Clock::now() + options_.hello_timeout, id);
+  clock_.cancel();
+  const std::string& peer = session->connection().peer();
+  tasks_.Start(fmt::format("read from {}", peer), ServerSession::AsyncRead(session));
+  tasks_.Start(fmt::format("write to {}", peer), ServerSession::AsyncWrite(session));
+}
+
+void ServerCore::OnClosed(ServerSession& session) {
+  counters_.bytes_received += session.connection().bytes_received();
+  counters_.bytes_sent += session.connection().bytes_sent();
+  job_.OnDisconnected(session.id(), Clock::now());
+  sessions_.erase(session.id());
+  clock_.cancel();
+}
+
+void ServerCore::OnRefused(ServerSession& session, Refusal reason) {
+  ++counters_.refused[static_cast<std::size_t>(reason)];
+  session.Close();
+}
+
+// --- hello
+// ----------------------------------------------------------------------------------------
+
+void ServerCore::OnFrame(ServerSession& session, const net::FrameHeader& header, Body& body) {
+  if ((header.flags & ~kKnownFlags) != 0) {
+    OnRefused(session, Refusal::kMessage);
+    return;
+  }
+  if (!session.is_welcome()) {
+    OnHello(session, header, body);
+    return;
+  }
+  ++counters_.requests;
+  if (session.role() == Role::kObserver) {
+    OnObserverFrame(session, header);
+  } else {
+    OnWorkerFrame(session, header, body);
+  }
+}
+
+void ServerCore::OnHello(ServerSession& session, const net::FrameHeader& header, const Body& body) {
+  if (header.type != static_cast<std::uint16_t>(MessageType::kHello)) {
+    OnRefused(session, Refusal::kNoHello);
+    return;
+  }
+  const Result<Hello> hello = DecodeHello(body);
+  if (!hello.ok()) {
+    OnRefused(session, Refusal::kMessage);
+    return;
+  }
+  if (!options_.token.empty() && !AreEqual(hello->token, options_.token)) {
+    TurnAway(session, header.request_id, Refusal::kToken,
+             Status(StatusCode::kInvalidArgument, "the token is missing or wrong"));
+    return;
+  }
+  Status status = refusal_;
+  if (status.ok() && hello->role == Role::kWorker) {
+    status = Admit(*hello, header.job_epoch, session.id());
+  }
+  if (!status.ok()) {
+    TurnAway(session, header.request_id, Refusal::kJob, status);
+    return;
+  }
+  session.Welcome(hello->role, {.epoch = header.job_epoch, .rank = hello->rank});
+  auto welcome = std::make_shared<Body>();
+  Encode(Welcome{.incarnation = options_.incarnation,
+                 .shards = static_cast<std::uint32_t>(shards_.size()),
+                 .last_epoch = job_.epoch()},
+         *welcome);
+  session.Answer(header.request_id, MessageType::kWelcome, std::move(welcome));
+}
+
+void ServerCore::TurnAway(ServerSession& session, std::uint64_t request_id, Refusal reason,
+                          const Status& status) {
+  ++counters_.refused[static_cast<std::size_t>(reason)];
+  session.AnswerFailure(request_id, status);
+  session.Finish();
+}
+
+Status ServerCore::Admit(const Hello& hello, std::uint64_t epoch, ConnectionId connection) {
+  Tick();
+  DCN_ASSIGN_OR_RETURN(const JobDesk::Admission admission, job_.Admit(hello, epoch, connection));
+  if (admission.starts_epoch) StartEpoch(connection);
+  if (const auto replaced = sessions_.find(admission.replaces); replaced != sessions_.end()) {
+    replaced->second->Close();
+  }
+  clock_.cancel();
+  return Status();
+}
+
+// --- the job
+// --------------------------------------------------------------------------------------
+
+void ServerCore::StartEpoch(ConnectionId first_connection) {
+  for (const auto& shard : shards_) {
+    shard->Post([job = job_.job(), epoch = job_.epoch(), ranks = job_.ranks()](ShardDesk& desk) {
+      desk.StartEpoch(job, epoch, ranks);
+    });
+  }
+  for (const auto& [id, session] : sessions_) {
+    const bool is_earlier = session->is_welcome() && session->role() == Role::kWorker;
+    if (is_earlier && id != first_connection) session->Close();
+  }
+}
+
+void ServerCore::BreakEpoch(const Status& status) {
+  for (const auto& shard : shards_) {
+    shard->Post([epoch = job_.epoch(), status](ShardDesk& desk) { desk.Break(epoch, status); });
+  }
+}
+
+void ServerCore::EndEpoch() {
+  for (const auto& shard : shards_) {
+    shard->Post([](ShardDesk& desk) { desk.EndEpoch(); });
+  }
+}
+
+Result<ConnectionId> ServerCore::ConnectLocal(const Hello& hello, std::uint64_t epoch) {
+  DCN_RETURN_IF_ERROR(refusal_);
+  const ConnectionId id = ++last_connection_;
+  DCN_RETURN_IF_ERROR(Admit(hello, epoch, id));
+  return id;
+}
+
+void ServerCore::DisconnectLocal(ConnectionId connection) {
+  job_.OnDisconnected(connection, Clock::now());
+  clock_.cancel();
+}
+
+Status ServerCore::EndJob(ConnectionId connection) {
+  Tick();
+  if (job_.is_held() && job_.is_broken()) return job_.broken();
+  if (job_.End(connection)) EndEpoch();
+  clock_.cancel();
+  return Status();
+}
+
+bool ServerCore::is_job_held() {
+  Tick();
+  return job_.is_held();
+}
+
+// --- requests
+// -------------------------------------------------------------------------------------
+
+bool ServerCore::AnswerCommon(ServerSession& session, const net::FrameHeader& header) {
+  switch (static_cast<MessageType>(header.type)) {
+    case MessageType::kPing:
+      session.Answer(header.request_id, MessageType::kPong, nullptr);
+      return true;
+    case MessageType::kQueryStatus:
+      CollectStatus(
+          [session = session.weak_from_this(), id = header.request_id](const std::string& text) {
+            const auto alive = session.lock();
+            if (alive == nullptr) return;
+            auto body = std::make_shared<Body>();
+            EncodeText(text, *body);
+            alive->Answer(id, MessageType::kStatus, std::move(body));
+          });
+      return true;
+    default:
+      return false;
+  }
+}
+
+void ServerCore::OnObserverFrame(ServerSession& session, const net::FrameHeader& header) {
+  if (!AnswerCommon(session, header)) OnRefused(session, Refusal::kUnexpectedType);
+}
+
+void ServerCore::OnWorkerFrame(ServerSession& session, const net::FrameHeader& header, Body& body) {
+  if (AnswerCommon(session, header)) return;
+  const std::uint64_t id = header.request_id;
+  if (header.job_epoch != session.sender().epoch) {
+    session.AnswerFailure(
+        id, Error(StatusCode::kUnavailable, "a message of epoch {} on a connection of epoch {}",
+                  header.job_epoch, session.sender().epoch));
+    return;
+  }
+  Status decoded;
+  switch (static_cast<MessageType>(header.type)) {
+    case MessageType::kCreateTables:
+      decoded = PostCreateTables(session, id, std::move(body));
+      break;
+    case MessageType::kPushPull:
+      decoded = PostPushPull(session, id, std::move(body));
+      break;
+    case MessageType::kPull:
+      decoded = PostPull(session, id, std::move(body));
+      break;
+    case MessageType::kAssign:
+      decoded = PostAssign(session, id, std::move(body));
+      break;
+    case MessageType::kEndJob:
+      OnEndJob(session, header, body);
+      break;
+    default:
+      OnRefused(session, Refusal::kUnexpectedType);
+      break;
+  }
+  if (!decoded.ok()) OnRefused(session, Refusal::kMessage);
+}
+
+void ServerCore::OnEndJob(ServerSession& session, const net::FrameHeader& header,
+                          const Body& body) {
+  if (!DecodeEmpty(MessageType::kEndJob, body).ok()) {
+    OnRefused(session, Refusal::kMessage);
+    return;
+  }
+  const Status status = EndJob(session.id());
+  if (!status.ok()) {
+    session.AnswerFailure(header.request_id, status);
+    return;
+  }
+  session.Answer(header.request_id, MessageType::kDone, nullptr);
+}
+
+ShardThread* ServerCore::FindShard(ServerSession& session, std::uint64_t id, std::uint32_t shard) {
+  if (shard < shards_.size()) return shards_[shard].get();
+  session.AnswerFailure(
+      id, Error(StatusCode::kOutOfRange, "shard {} does not exist: this server has {}", shard,
+                shards_.size()));
+  return nullptr;
+}
+
+Status ServerCore::PostCreateTables(ServerSession& session, std::uint64_t id, Body body) {
+  CreateTablesMessage message;
+  DCN_RETURN_IF_ERROR(DecodeCreateTables(body, message));
+  ShardThread* const shard = FindShard(session, id, message.shard);
+  if (shard == nullptr) return Status();
+  shard->Post([sender = session.sender(), tables = std::move(message.tables),
+               reply = session.MakeReply(id, MessageType::kDone)](ShardDesk& desk) {
+    desk.CreateTables(sender, tables, *reply);
+  });
+  return Status();
+}
+
+Status ServerCore::PostPushPull(ServerSession& session, std::uint64_t id, Body body) {
+  struct Request {
+    Body body;
+    PushPullMessage message;  // points into body
+  };
+  auto request = std::make_unique<Request>();
+  request->body = std::move(body);
+  DCN_RETURN_IF_ERROR(DecodePushPull(request->body, request->message));
+  ShardThread* const shard = FindShard(session, id, request->message.shard);
+  if (shard == nullptr) return Status();
+  shard->Post([sender = session.sender(), request = std::move(request),
+               reply = session.MakeReply(id, MessageType::kRows)](ShardDesk& desk) mutable {
+    desk.PushPull(sender, request->message.push, std::span<const PullKeys>(request->message.pull),
+                  std::move(reply));
+  });
+  return Status();
+}
+
+Status ServerCore::PostPull(ServerSession& session, std::uint64_t id, Body body) {
+  PullMessage message;  // its spans stay valid when body is moved
+  DCN_RETURN_IF_ERROR(DecodePull(body, message));
+  ShardThread* const shard = FindShard(session, id, message.shard);
+  if (shard == nullptr) return Status();
+  shard->Post([sender = session.sender(), body = std::move(body), pull = std::move(message.pull),
+               reply = session.MakeReply(id, MessageType::kRows)](ShardDesk& desk) {
+    desk.Pull(sender, std::span<const PullKeys>(pull), *reply);
+  });
+  return Status();
+}
+
+Status ServerCore::PostAssign(ServerSession& session, std::uint64_t id, Body body) {
+  AssignMessage message;
+  DCN_RETURN_IF_ERROR(DecodeAssign(body, message));
+  ShardThread* const shard = FindShard(session, id, message.shard);
+  if (shard == nullptr) return Status();
+  shard->Post([sender = session.sender(), body = std::move(body), message,
+               reply = session.MakeReply(id, MessageType::kDone)](ShardDesk& desk) {
+    desk.Assign(sender, message.table, message.keys, message.values, *reply);
+  });
+  return Status();
+}
+
+// --- time and end
+// ---------------------------------------------------------------------------------
+
+void ServerCore::Tick() {
+  const TimePoint now = Clock::now();
+  const JobDesk::Expiry expiry = job_.Expire(now);
+  if (expiry.broken) BreakEpoch(*expiry.broken);
+  if (expiry.has_ended) EndEpoch();
+  while (!hello_deadlines_.empty() && hello_deadlines_.front().first <= now) {
+    const auto found = sessions_.find(hello_deadlines_.front().second);
+    hello_deadlines_.pop_front();
+    if (found != sessions_.end() && !found->second->is_welcome()) {
+      OnRefused(*found->second, Refusal::kNoHello);
+    }
+  }
+}
+
+ServerCore::TimePoint ServerCore::next_deadline() const {
+  TimePoint next = TimePoint::max();
+  if (!hello_deadlines_.empty()) next = hello_deadlines_.front().first;
+  if (const auto deadline = job_.next_deadline()) next = std::min(next, *deadline);
+  return next;
+}
+
+asio::awaitable<void> ServerCore::AsyncKeepTime() {
+  boost::system::error_code cancelled;
+  while (!is_stopping_) {
+    Tick();
+    clock_.expires_at(next_deadline());
+    co_await clock_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+  }
+}
+
+void ServerCore::Fail(const Status& failure) {
+  refusal_ = failure;
+  for (const auto& [id, session] : sessions_) session->Close();
+}
+
+void ServerCore::Stop(TimePoint deadline, std::function<void(const Status&)> done) {
+  stop_tasks_.Start("stop", AsyncStop(deadline, std::move(done)));
+}
+
+asio::awaitable<void> ServerCore::AsyncStop(TimePoint deadline,
+                                            std::function<void(const Status&)> done) {
+  is_stopping_ = true;
+  refusal_ = Status(StatusCode::kUnavailable, "the server is stopping");
+  listener_.Close();
+  clock_.cancel();
+  if (const auto broken = job_.Stop()) BreakEpoch(*broken);
+  for (const auto& [id, session] : sessions_) session->Finish();  // what is owed comes first
+  Status status = co_await tasks_.AsyncClose(deadline);
+  if (!status.ok()) {
+    for (const auto& [id, session] : sessions_) session->Close();
+    (void)co_await tasks_.AsyncClose(Clock::now() + std::chrono::seconds(1));
+  }
+  done(status);
+}
+
+// --- status
+// ---------------------------------------------------------------------------------------
+
+ServerStatus ServerCore::StatusWithoutShards() const {
+  ServerStatus status;
+  status.address = listener_.address().ToString();
+  status.incarnation = options_.incarnation;
+  status.uptime_seconds = std::chrono::duration<double>(Clock::now() - started_).count();
+  status.job = job_.job();
+  status.epoch = job_.epoch();
+  status.ranks = job_.ranks();
+  status.connected = job_.connected();
+  status.ended = job_.ended();
+  status.is_held = job_.is_held();
+  status.broken = job_.broken().message();
+  status.counters = counters_;
+  status.counters.connections_open = sessions_.size();
+  for (const auto& [id, session] : sessions_) {
+    status.counters.bytes_received += session->connection().bytes_received();
+    status.counters.bytes_sent += session->connection().bytes_sent();
+  }
+  return status;
+}
+
+void ServerCore::CollectStatus(std::function<void(std::string text)> use) {
+  // Filled in by the shards' answers, each on the I/O thread; the last one shows it to `use`.
+  struct Collection {
+    ServerStatus status;
+    std::size_t missing = 0;
+    std::function<void(std::string text)> use;
+  };
+  Tick();
+  const auto collection = std::make_shared<Collection>();
+  collection->status = StatusWithoutShards();
+  collection->status.shards.resize(shards_.size());
+  collection->missing = shards_.size();
+  collection->use = std::move(use);
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i]->Post([executor = executor_, collection, i](ShardDesk& desk) {
+      asio::post(executor, [collection, i, counts = desk.counts()] {
+        collection->status.shards[i] = counts;
+        if (--collection->missing == 0) collection->use(ToJsonText(collection->status));
+      });
+    });
+  }
+}
+
+}  // namespace dcn::ps
