@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <memory>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <system_error>
@@ -51,6 +53,12 @@ Result<AddressList> Resolve(const Address& address) {
   return AddressList(found, &::freeaddrinfo);
 }
 
+// Without it, a body waits until the peer has acknowledged its header: 40 ms.
+void SendAtOnce(int socket) {
+  const int yes = 1;
+  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+}
+
 Status FinishConnecting(int socket, const addrinfo& to, const Address& address,
                         TimePoint deadline) {
   if (::connect(socket, to.ai_addr, to.ai_addrlen) == 0) return Status();
@@ -72,7 +80,9 @@ Result<BlockingConnection> BlockingConnection::Connect(const Address& address, T
         ::socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol));
     status = socket.is_open() ? FinishConnecting(socket.get(), *to, address, deadline)
                               : LostError(address, errno);
-    if (status.ok()) return BlockingConnection(address, std::move(socket));
+    if (!status.ok()) continue;
+    SendAtOnce(socket.get());
+    return BlockingConnection(address, std::move(socket));
   }
   return status;
 }

@@ -19,7 +19,7 @@ namespace dcn::ps {
 struct ServerOptions {
   std::string listen = "127.0.0.1:0";  // HOST:PORT; port 0: any free one
   std::uint32_t shards = 1;            // >= 1
-  std::string token;                   // asked of every connection; empty: none is
+  std::string token{};                 // asked of every connection; empty: none is
   bool is_insecure = false;            // whether to listen beyond this machine without a token
   std::chrono::milliseconds lease{300'000};         // memory of a job that lost a rank
   std::chrono::milliseconds reconnect_grace{3000};  // a rank may be gone for so long
