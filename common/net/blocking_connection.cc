@@ -84,7 +84,7 @@ Result<BlockingConnection> BlockingConnection::Connect(const Address& address, T
     SendAtOnce(socket.get());
     return BlockingConnection(address, std::move(socket));
   }
-  return status;
+  return Error(status.code(), "cannot connect to {}", status.message());
 }
 
 Status BlockingConnection::SendBytes(std::span<const std::byte> bytes, TimePoint deadline) {

@@ -11,10 +11,12 @@ StopSignal::StopSignal() {
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
 }
 
-bool StopSignal::is_requested() {
+bool StopSignal::AwaitRequest(std::chrono::milliseconds timeout) {
   if (received_ != 0) return true;
-  const timespec now{};
-  const int received = sigtimedwait(&signals_, nullptr, &now);
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+  const timespec wait = {.tv_sec = seconds.count(),
+                         .tv_nsec = std::chrono::nanoseconds(timeout - seconds).count()};
+  const int received = sigtimedwait(&signals_, nullptr, &wait);
   if (received <= 0) return false;
   received_ = received;
   pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);

@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <spdlog/spdlog.h>
 
 namespace dcn::ps {
 namespace {
@@ -81,7 +82,6 @@ void ServerCore::OnFrame(ServerSession& session, const net::FrameHeader& header,
     OnHello(session, header, body);
     return;
   }
-  ++counters_.requests;
   if (session.role() == Role::kObserver) {
     OnObserverFrame(session, header);
   } else {
@@ -143,6 +143,7 @@ Status ServerCore::Admit(const Hello& hello, std::uint64_t epoch, ConnectionId c
 // --------------------------------------------------------------------------------------
 
 void ServerCore::StartEpoch(ConnectionId first_connection) {
+  spdlog::debug("job '{}': epoch {} starts, {} ranks", job_.job(), job_.epoch(), job_.ranks());
   for (const auto& shard : shards_) {
     shard->Post([job = job_.job(), epoch = job_.epoch(), ranks = job_.ranks()](ShardDesk& desk) {
       desk.StartEpoch(job, epoch, ranks);
@@ -155,12 +156,14 @@ void ServerCore::StartEpoch(ConnectionId first_connection) {
 }
 
 void ServerCore::BreakEpoch(const Status& status) {
+  spdlog::warn("{}", status.message());
   for (const auto& shard : shards_) {
     shard->Post([epoch = job_.epoch(), status](ShardDesk& desk) { desk.Break(epoch, status); });
   }
 }
 
 void ServerCore::EndEpoch() {
+  spdlog::debug("job '{}': epoch {} is over", job_.job(), job_.epoch());
   for (const auto& shard : shards_) {
     shard->Post([](ShardDesk& desk) { desk.EndEpoch(); });
   }
@@ -219,6 +222,7 @@ void ServerCore::OnObserverFrame(ServerSession& session, const net::FrameHeader&
 }
 
 void ServerCore::OnWorkerFrame(ServerSession& session, const net::FrameHeader& header, Body& body) {
+  ++counters_.requests;
   if (AnswerCommon(session, header)) return;
   const std::uint64_t id = header.request_id;
   if (header.job_epoch != session.sender().epoch) {

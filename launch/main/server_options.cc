@@ -1,0 +1,63 @@
+#include "launch/main/server_options.h"
+
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+
+#include "launch/main/version.h"
+#include "ps/message.h"
+
+namespace dcn::launch {
+namespace {
+
+constexpr const char* kDescription =
+    "A parameter server: holds embedding rows for the workers of one training job at a time.\n"
+    "Ends on SIGTERM or SIGINT: exit code 0 when no job is held, 6 when one was interrupted.";
+constexpr double kMaxLeaseSeconds = 1e6;
+
+void AddOptions(CLI::App& app, ServerCommandOptions& options) {
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.add_option("--listen", options.listen,
+                 "HOST:PORT to listen at; port 0: any free one. Beyond this machine only with "
+                 "--token-file or --insecure")
+      ->capture_default_str();
+  app.add_option("--shards", options.shards, "shards of this server, each with a thread")
+      ->check(CLI::Range(std::uint32_t{1}, ps::kMaxShards))
+      ->capture_default_str();
+  app.add_option("--lease", options.lease_seconds,
+                 "seconds for which a job that lost a worker keeps its memory")
+      ->check(CLI::Range(0.0, kMaxLeaseSeconds))
+      ->capture_default_str();
+  app.add_option("--token-file", options.token_file,
+                 "file with the secret that clients must know; readable for its owner only");
+  app.add_flag("--insecure", options.is_insecure,
+               "listen beyond this machine without a token: everybody there may use it");
+  app.add_option("--port-file", options.port_file,
+                 "file to write HOST:PORT to once the server listens, for scripts");
+  app.add_option("--status", options.status,
+                 "print what the server at HOST:PORT holds and does, and end");
+  app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
+      ->capture_default_str();
+  app.set_config("--config", "", "TOML file with options under their names; the command line wins");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+}
+
+}  // namespace
+
+Result<ServerCommand> ParseServerOptions(int argc, const char* const* argv) {
+  ServerCommandOptions options;
+  CLI::App app(kDescription, "dcn_ps");
+  app.set_version_flag("--version", VersionText("dcn_ps"));
+  AddOptions(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream ignored;
+    if (app.exit(error, out, ignored) == 0) return ServerCommand(out.str());  // --help, --version
+    return Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what());
+  }
+  return ServerCommand(std::move(options));
+}
+
+}  // namespace dcn::launch
