@@ -38,7 +38,8 @@ const std::vector<Home>& ForeignHeaders() {
       {"oneapi/dnnl", {"worker/model/onednn_", "tests/worker/model/onednn_"}, "onednn_model.h"},
       {"mpi.h", {"worker/communicator/mpi", "launch/main/"}, "communicator.h"},
       {"boost/asio",
-       {"common/net/", "ps/server/server", "ps/client/", "tests/common/net/"},
+       {"common/net/", "ps/server/server", "ps/client/server_connection", "ps/client/connection_",
+        "tests/common/net/", "tests/testing/tcp_proxy"},
        "common/net/connection.h"},
   };
   return headers;

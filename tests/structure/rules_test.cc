@@ -65,12 +65,21 @@ TEST(RulesTest, ForeignHeadersStayAtHome) {
       {"mpi.h", "launch/main/dcn_worker.cc"},
       {"boost/asio/post.hpp", "common/net/connection.cc"},
       {"boost/asio/post.hpp", "ps/server/server_core.cc"},
+      {"boost/asio/post.hpp", "ps/client/server_connection.cc"},
   };
   for (const Case& test : cases) {
     const std::string text = "#include <" + test.header + ">\n";
     EXPECT_THAT(CheckForeignHeaders({test.home, text}), IsEmpty()) << test.header;
     EXPECT_THAT(CheckForeignHeaders({"worker/train/trainer.cc", text}), SizeIs(1)) << test.header;
     EXPECT_THAT(CheckForeignHeaders({"common/x.h", text}), SizeIs(1)) << test.header;
+  }
+}
+
+TEST(RulesTest, ShardsAndTheirClientsSeeNoSockets) {
+  const std::string text = "#include <boost/asio/post.hpp>\n";
+  for (const std::string path : {"ps/server/shard_desk.cc", "ps/client/remote_shard.cc",
+                                 "ps/client/request_multiplexer.cc", "ps/message.h"}) {
+    EXPECT_THAT(CheckForeignHeaders({path, text}), SizeIs(1)) << path;
   }
 }
 

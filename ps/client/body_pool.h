@@ -1,0 +1,53 @@
+// Memory for messages on their way out, used again when the last one who looks at them lets go.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "ps/message.h"
+
+namespace dcn::ps {
+
+/// A connection may still write a message that was answered (a repetition of it) or given up, so
+/// who fills the next one cannot simply take the same memory. Holds as many bodies as were in use
+/// at one time; none shrinks.
+/// Thread safety: all calls may come from any thread; bodies may outlive the pool.
+class BodyPool {
+ public:
+  /// A body to be filled, with what an earlier message has left in it.
+  [[nodiscard]] std::shared_ptr<Body> Take() {
+    std::unique_ptr<Body> body = state_->Take();
+    Body* const raw = body.release();
+    return {raw, [state = state_](Body* used) { state->Put(std::unique_ptr<Body>(used)); }};
+  }
+
+  /// Bodies that wait to be taken.
+  [[nodiscard]] std::size_t size() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->free.size();
+  }
+
+ private:
+  struct State {
+    std::unique_ptr<Body> Take() {
+      const std::lock_guard lock(mutex);
+      if (free.empty()) return std::make_unique<Body>();
+      std::unique_ptr<Body> body = std::move(free.back());
+      free.pop_back();
+      return body;
+    }
+    void Put(std::unique_ptr<Body> body) {
+      const std::lock_guard lock(mutex);
+      free.push_back(std::move(body));
+    }
+
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Body>> free;  // guarded by mutex
+  };
+
+  const std::shared_ptr<State> state_ = std::make_shared<State>();  // shared with bodies in use
+};
+
+}  // namespace dcn::ps
