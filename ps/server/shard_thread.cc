@@ -55,6 +55,7 @@ void ShardThread::Fail(std::string_view what) {
     has_failed_ = true;
     left.swap(mail_);
   }
+  left.clear();
   on_exception_(what);
 }
 
