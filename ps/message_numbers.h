@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -22,7 +23,7 @@ inline constexpr std::array kNumberedStatusCodes = {
 
 /// Nothing: kOk.
 constexpr std::optional<std::uint16_t> NumberOfStatusCode(StatusCode code) {
-  for (std::uint16_t i = 0; i < kNumberedStatusCodes.size(); ++i) {
+  for (std::size_t i = 0; i < kNumberedStatusCodes.size(); ++i) {
     if (kNumberedStatusCodes[i] == code) return static_cast<std::uint16_t>(i + 1);
   }
   return std::nullopt;
