@@ -64,9 +64,6 @@ struct ShardCounts {
 /// broken one, get kUnavailable.
 class ShardDesk {
  public:
-  /// shard: its number within the server, for messages.
-  explicit ShardDesk(std::uint32_t shard) : number_(shard) {}
-
   /// Starts an epoch with a fresh shard. Waiting requests of an earlier one are answered as over.
   void StartEpoch(std::string job, std::uint64_t epoch, std::uint32_t ranks);
   /// Answers every waiting and later request of `epoch` with `status`; memory is kept.
@@ -117,7 +114,6 @@ class ShardDesk {
   void RefuseParked(const Status& status);
   [[nodiscard]] Status OverStatus(std::uint64_t epoch) const;
 
-  const std::uint32_t number_;
   std::string job_;
   std::uint64_t epoch_ = 0;
   Status refusal_;  // of the current epoch, once it is broken or over

@@ -6,8 +6,7 @@ namespace dcn::ps {
 
 ShardThread::ShardThread(std::uint32_t shard,
                          std::function<void(std::string_view what)> on_exception)
-    : number_(shard),
-      on_exception_(std::move(on_exception)),
+    : on_exception_(std::move(on_exception)),
       thread_(
           fmt::format("dcn-shard-{}", shard), [this] { Run(); },
           [this](std::string_view what) { Fail(what); }) {}
@@ -31,7 +30,7 @@ void ShardThread::Enqueue(std::unique_ptr<Task> task) {
 }
 
 void ShardThread::Run() {
-  ShardDesk desk(number_);
+  ShardDesk desk;
   std::vector<std::unique_ptr<Task>> taken;
   while (true) {
     taken.clear();

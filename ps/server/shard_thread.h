@@ -23,8 +23,8 @@ namespace dcn::ps {
 /// Thread safety: Post may be called from any thread.
 class ShardThread {
  public:
-  /// shard: its number within the server. on_exception: called on the shard's thread, at most once;
-  /// must not throw.
+  /// shard: its number within the server, for the thread's name. on_exception: called on the
+  /// shard's thread, at most once; must not throw.
   ShardThread(std::uint32_t shard, std::function<void(std::string_view what)> on_exception);
   /// Does what was posted, then ends the thread.
   ~ShardThread();
@@ -56,7 +56,6 @@ class ShardThread {
   void Run();
   void Fail(std::string_view what);
 
-  const std::uint32_t number_;
   const std::function<void(std::string_view what)> on_exception_;
   std::mutex mutex_;
   std::condition_variable has_mail_;

@@ -105,7 +105,7 @@ class ShardDeskGrowthTest : public ::testing::Test {
   std::vector<float> room_ = std::vector<float>(200 * 11);
   std::size_t answers_ = 0;
   std::size_t allocations_of_desk_ = 0;
-  ShardDesk desk_{0};
+  ShardDesk desk_;
 };
 
 TEST_F(ShardDeskGrowthTest, AStepOfAKnownSizeAllocatesNothing) {

@@ -106,7 +106,7 @@ class ShardDeskTest : public ::testing::Test {
 
   const std::vector<Key> keys_a_ = {1, 2};
   const std::vector<Key> keys_b_ = {9};
-  ShardDesk desk_{3};
+  ShardDesk desk_;
 };
 
 TEST_F(ShardDeskTest, AnswersEverybodyOnceTheLastRankHasPushed) {
@@ -338,7 +338,7 @@ TEST_F(ShardDeskTest, AnEpochThatHasEndedHasNoMemory) {
   PushPull(0, 1, late);
   EXPECT_EQ(late.text(), "unavailable: epoch 5 of job 'x' is over");
   Box before;
-  ShardDesk fresh(0);
+  ShardDesk fresh;
   BoxReply reply(before);
   fresh.CreateTables({1, 0}, kTables, reply);
   EXPECT_EQ(before.status->code(), StatusCode::kUnavailable);
