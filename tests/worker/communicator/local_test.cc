@@ -3,13 +3,13 @@
 #include <chrono>
 #include <functional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/testing/communicator_claims.h"
+#include "tests/testing/rank_threads.h"
 #include "worker/communicator/collectives.h"
 
 namespace dcn::comm {
@@ -26,12 +26,9 @@ std::vector<std::string> OnAllRanks(int ranks,
                                     milliseconds timeout = milliseconds(60'000)) {
   LocalGroup group(ranks, timeout);
   std::vector<std::string> results(static_cast<std::size_t>(ranks));
-  std::vector<std::jthread> threads;
-  for (int rank = 0; rank < ranks; ++rank) {
-    threads.emplace_back(
-        [&, rank] { results[static_cast<std::size_t>(rank)] = body(group.communicator(rank)); });
-  }
-  threads.clear();  // joins
+  testing::RunRanks(ranks, [&](int rank) {
+    results[static_cast<std::size_t>(rank)] = body(group.communicator(rank));
+  });
   return results;
 }
 

@@ -18,6 +18,7 @@
 #include "ps/server/shard.h"
 #include "tests/testing/engines.h"
 #include "tests/testing/golden_case.h"
+#include "worker/communicator/local.h"
 #include "worker/data/batch_plan.h"
 #include "worker/train/parameters.h"
 #include "worker/train/training_step.h"
@@ -111,9 +112,11 @@ void TrainAndCompare(const GoldenCase& golden, const std::string& engine_name, c
   ThreadPool pool(setup.threads);
   Tables tables(golden, setup.shards);
   const auto engine = testing::MakeEngine(engine_name, golden.spec, setup.threads, slice_rows);
+  comm::SingleCommunicator alone;
   TrainingStep training(
-      golden.spec, {.batch_rows = batch_rows, .slice_rows = slice_rows, .optimizer = golden.adam},
-      golden.initial.dense, *engine, tables.clients(), pool);
+      golden.spec,
+      {.cut = {.batch_rows = batch_rows, .slice_rows = slice_rows}, .optimizer = golden.adam},
+      golden.initial.dense, *engine, tables.clients(), alone, pool);
 
   const std::vector<data::BatchPlan> plans = PlanBatches(golden, setup.shards);
   const Status pulled = training.Pull(plans[0]);
