@@ -33,8 +33,8 @@ inline constexpr std::size_t kRefusals = 11;
 
 [[nodiscard]] Refusal ToRefusal(net::FrameFault fault);
 
-/// Since the server's start. Requests of workers and bytes of all connections; ranks in the server's
-/// own process have none.
+/// Since the server's start. Requests of workers and bytes of all connections; ranks in the
+/// server's own process have none.
 struct ServerCounters {
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_open = 0;
