@@ -50,6 +50,13 @@ Status Pull(ShardClient& shard) {
   return shard.Finish();
 }
 
+// By rank 0, on every shard: a shard without tables takes no push.
+void CreateAll(RemoteJob& job) {
+  for (const auto& shard : job.clients()[0]) {
+    ASSERT_EQ(shard->CreateTables(ScriptTables()).ToString(), "ok");
+  }
+}
+
 TEST(JobConnectionTest, RefusesOptionsThatMakeNoSense) {
   const auto refusal = [](const JobConnectionOptions& options) {
     const auto made = JobConnection::Create(options);
@@ -213,6 +220,7 @@ TEST(JobConnectionTest, AServerThatStopsInMidRequestEndsAllRanks) {
   const auto server = StartServer({.shards = 2});
   RemoteJob job(
       {ConnectionOptions({server->address()}, 0, 2), ConnectionOptions({server->address()}, 1, 2)});
+  CreateAll(job);
   // Rank 0 waits in both shards for rank 1, which is between two steps.
   job.clients()[0][0]->StartPushPull(EmptyPush(0, 1), {});
   job.clients()[0][1]->StartPushPull(EmptyPush(0, 1), {});
@@ -237,6 +245,7 @@ TEST(JobConnectionTest, AServerThatVanishesInMidRequestEndsAllRanks) {
     ranks.push_back(ConnectionOptions({proxies[rank]->address()}, rank, 2));
   }
   RemoteJob job(ranks);
+  CreateAll(job);
   job.clients()[0][0]->StartPushPull(EmptyPush(0, 1), {});
   ASSERT_TRUE(Pull(*job.clients()[1][0]).ok());
   const std::vector<std::string> names = {proxies[0]->address(), proxies[1]->address()};
@@ -288,6 +297,7 @@ TEST(JobConnectionTest, ARankThatIsLostEndsTheOthersByName) {
   RemoteJob job({ConnectionOptions({server->address()}, 0, 2)});
   auto other = MakeConnection(ConnectionOptions({server->address()}, 1, 2));
   ASSERT_EQ(other->Connect(1).ToString(), "ok");
+  CreateAll(job);
   job.clients()[0][0]->StartPushPull(EmptyPush(0, 1), {});
   other.reset();
   const Status status = job.clients()[0][0]->Finish();
@@ -302,6 +312,7 @@ TEST(JobConnectionTest, ARequestThatIsNotAnsweredEndsByItsDeadline) {
   JobConnectionOptions options = ConnectionOptions({server->address()}, 0, 2);
   options.request_timeout = 100ms;
   RemoteJob job({options});
+  CreateAll(job);
   const Status late = PushPull(*job.clients()[0][0], 0, 1);  // rank 1 never comes
   EXPECT_EQ(late.code(), StatusCode::kDeadlineExceeded);
   EXPECT_THAT(late.message(),
