@@ -45,6 +45,12 @@ Status PushPull(ShardClient& shard, std::uint32_t rank, Step step) {
   return shard.Finish();
 }
 
+void CreateTables(const RemoteJob& job) {
+  for (ShardClient* const shard : job.clients()[0]) {
+    ASSERT_EQ(shard->CreateTables(ScriptTables()).ToString(), "ok");
+  }
+}
+
 Status Pull(ShardClient& shard) {
   shard.StartPull({});
   return shard.Finish();
@@ -221,6 +227,7 @@ TEST(JobConnectionTest, AServerThatStopsInMidRequestEndsAllRanks) {
   RemoteJob job(
       {ConnectionOptions({server->address()}, 0, 2), ConnectionOptions({server->address()}, 1, 2)});
   CreateAll(job);
+  CreateTables(job);
   // Rank 0 waits in both shards for rank 1, which is between two steps.
   job.clients()[0][0]->StartPushPull(EmptyPush(0, 1), {});
   job.clients()[0][1]->StartPushPull(EmptyPush(0, 1), {});
@@ -245,6 +252,7 @@ TEST(JobConnectionTest, AServerThatVanishesInMidRequestEndsAllRanks) {
     ranks.push_back(ConnectionOptions({proxies[rank]->address()}, rank, 2));
   }
   RemoteJob job(ranks);
+  CreateTables(job);
   CreateAll(job);
   job.clients()[0][0]->StartPushPull(EmptyPush(0, 1), {});
   ASSERT_TRUE(Pull(*job.clients()[1][0]).ok());
@@ -276,7 +284,7 @@ TEST(JobConnectionTest, AServerThatWasRestartedEmptyIsNeverTakenForTheOldOne) {
   const auto old = StartServer();
   TcpProxy proxy(old->port());
   RemoteJob job({ConnectionOptions({proxy.address()})});
-  ASSERT_TRUE(job.clients()[0][0]->CreateTables(ScriptTables()).ok());
+  CreateTables(job);
   ASSERT_TRUE(PushPull(*job.clients()[0][0], 0, 1).ok());
   const auto restarted = StartServer();
   proxy.set_target(restarted->port());
@@ -295,6 +303,7 @@ TEST(JobConnectionTest, AServerThatWasRestartedEmptyIsNeverTakenForTheOldOne) {
 TEST(JobConnectionTest, ARankThatIsLostEndsTheOthersByName) {
   const auto server = StartServer({.reconnect_grace = 50ms});
   RemoteJob job({ConnectionOptions({server->address()}, 0, 2)});
+  CreateTables(job);
   auto other = MakeConnection(ConnectionOptions({server->address()}, 1, 2));
   ASSERT_EQ(other->Connect(1).ToString(), "ok");
   CreateAll(job);
@@ -312,6 +321,7 @@ TEST(JobConnectionTest, ARequestThatIsNotAnsweredEndsByItsDeadline) {
   JobConnectionOptions options = ConnectionOptions({server->address()}, 0, 2);
   options.request_timeout = 100ms;
   RemoteJob job({options});
+  CreateTables(job);
   CreateAll(job);
   const Status late = PushPull(*job.clients()[0][0], 0, 1);  // rank 1 never comes
   EXPECT_EQ(late.code(), StatusCode::kDeadlineExceeded);
@@ -332,7 +342,7 @@ TEST(JobConnectionTest, ComesBackAndSendsAgainWhatACutLeftUnanswered) {
     return fate;
   });
   RemoteJob job({ConnectionOptions({proxy.address()})});  // connection 1 asked for the epoch
-  ASSERT_TRUE(job.clients()[0][0]->CreateTables(ScriptTables()).ok());
+  CreateTables(job);
   EXPECT_EQ(PushPull(*job.clients()[0][0], 0, 1).ToString(), "ok");
   EXPECT_EQ(PushPull(*job.clients()[0][0], 0, 2).ToString(), "ok");
   EXPECT_EQ(proxy.cuts(), 1U);
