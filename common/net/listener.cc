@@ -50,10 +50,10 @@ Result<bool> IsLoopback(const Address& address) {
       endpoints, [](const tcp::endpoint& endpoint) { return endpoint.address().is_loopback(); });
 }
 
-Result<Listener> Listener::Open(asio::any_io_executor executor, const Address& address) {
+Result<Listener> Listener::Open(const asio::any_io_executor& executor, const Address& address) {
   DCN_ASSIGN_OR_RETURN(const std::vector<tcp::endpoint> endpoints, Resolve(address));
   const tcp::endpoint& endpoint = endpoints.front();
-  tcp::acceptor acceptor(std::move(executor));
+  tcp::acceptor acceptor(executor);
   boost::system::error_code error;
   acceptor.open(endpoint.protocol(), error);
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);

@@ -27,7 +27,7 @@ class Listener {
   /// Binds and listens; port 0 is any free one. Host names give their first address.
   /// kInvalidArgument: a name that cannot be resolved, a port in use, no permission; names the
   /// address and what to do.
-  [[nodiscard]] static Result<Listener> Open(boost::asio::any_io_executor executor,
+  [[nodiscard]] static Result<Listener> Open(const boost::asio::any_io_executor& executor,
                                              const Address& address);
 
   /// Where it listens: the number that the host's name stands for, the port that was bound.
