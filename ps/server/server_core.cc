@@ -27,7 +27,7 @@ bool AreEqual(std::string_view given, std::string_view expected) {
 
 ServerCore::ServerCore(Options options, net::Listener listener,
                        std::vector<std::unique_ptr<ShardThread>>& shards,
-                       net::TaskScope::ExceptionHandler on_exception)
+                       const net::TaskScope::ExceptionHandler& on_exception)
     : options_(std::move(options)),
       started_(Clock::now()),
       listener_(std::move(listener)),

@@ -43,7 +43,7 @@ class ServerCore final : public SessionHandler {
   /// shards: outlive this object. on_exception: as TaskScope's.
   ServerCore(Options options, net::Listener listener,
              std::vector<std::unique_ptr<ShardThread>>& shards,
-             net::TaskScope::ExceptionHandler on_exception);
+             const net::TaskScope::ExceptionHandler& on_exception);
   ~ServerCore() override = default;
 
   /// Starts to accept and to keep time.
