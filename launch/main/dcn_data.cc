@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <exception>
 #include <iostream>
 #include <optional>
 #include <sstream>
@@ -15,12 +14,15 @@
 #include "launch/main/data_description.h"
 #include "launch/main/data_fetch.h"
 #include "launch/main/exit_code.h"
+#include "launch/main/program.h"
 #include "launch/main/version.h"
 #include "worker/data/encoded_cache.h"
 #include "worker/data/synthetic_folder.h"
 
 namespace dcn::launch {
 namespace {
+
+constexpr const char* kName = "dcn_data";
 
 struct Options {
   std::string log_level = "info";
@@ -107,21 +109,16 @@ Status RunDescribe(const Options& options) {
 }
 
 Status Run(const Options& options, const Commands& commands) {
-  DCN_RETURN_IF_ERROR(SetUpLogging("dcn_data", options.log_level));
+  DCN_RETURN_IF_ERROR(SetUpLogging(kName, options.log_level));
   if (commands.synthesize->parsed()) return RunSynthesize(options);
   if (commands.fetch->parsed()) return RunFetch(options);
   return RunDescribe(options);
 }
 
-int Fail(const Status& status) {
-  fmt::print(stderr, "dcn_data: {}\n", status.message());
-  return ToExitCode(status.code());
-}
-
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app("Fetches, makes and describes data sets of movie ratings.", "dcn_data");
-  app.set_version_flag("--version", VersionText("dcn_data"));
+  app.set_version_flag("--version", VersionText(kName));
   app.set_help_all_flag("--help-all", "the help of every command");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str();
@@ -132,20 +129,16 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     std::ostringstream ignored;
     if (app.exit(error, std::cout, ignored) == 0) return kExitDone;  // --help, --version
-    return Fail(Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what()));
+    return Fail(kName,
+                Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what()));
   }
   const Status status = Run(options, commands);
-  return status.ok() ? kExitDone : Fail(status);
+  return status.ok() ? kExitDone : Fail(kName, status);
 }
 
 }  // namespace
 }  // namespace dcn::launch
 
 int main(int argc, char** argv) {
-  try {
-    return dcn::launch::Main(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "dcn_data: internal error: {}\n", error.what());
-    return dcn::launch::kExitFailed;
-  }
+  return dcn::launch::RunProgram(dcn::launch::kName, dcn::launch::Main, argc, argv);
 }

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "common/log.h"
 #include "common/net/address.h"
 #include "launch/main/exit_code.h"
+#include "launch/main/program.h"
 #include "launch/main/server_options.h"
 #include "launch/main/server_status_text.h"
 #include "launch/main/stop_signal.h"
@@ -23,6 +23,8 @@
 
 namespace dcn::launch {
 namespace {
+
+constexpr const char* kName = "dcn_ps";
 
 using namespace std::chrono_literals;
 
@@ -78,33 +80,24 @@ Status Run(const ServerCommandOptions& options, StopSignal& stop) {
   return Serve(*server, stop);
 }
 
-int Fail(const Status& status) {
-  fmt::print(stderr, "dcn_ps: {}\n", status.message());
-  return ToExitCode(status.code());
-}
-
 int Main(int argc, char** argv) {
   StopSignal stop;  // before any thread
   const Result<ServerCommand> command = ParseServerOptions(argc, argv);
-  if (!command.ok()) return Fail(command.status());
+  if (!command.ok()) return Fail(kName, command.status());
   if (const auto* text = std::get_if<std::string>(&*command)) {
     fmt::print("{}", *text);
     return kExitDone;
   }
   const auto& options = std::get<ServerCommandOptions>(*command);
-  if (Status status = SetUpLogging("dcn_ps", options.log_level); !status.ok()) return Fail(status);
+  if (Status status = SetUpLogging(kName, options.log_level); !status.ok())
+    return Fail(kName, status);
   const Status status = Run(options, stop);
-  return status.ok() ? kExitDone : Fail(status);
+  return status.ok() ? kExitDone : Fail(kName, status);
 }
 
 }  // namespace
 }  // namespace dcn::launch
 
 int main(int argc, char** argv) {
-  try {
-    return dcn::launch::Main(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "dcn_ps: internal error: {}\n", error.what());
-    return dcn::launch::kExitFailed;
-  }
+  return dcn::launch::RunProgram(dcn::launch::kName, dcn::launch::Main, argc, argv);
 }

@@ -1,7 +1,6 @@
 // dcn_report: rebuilds the report of a sweep from its finished runs.
 
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
@@ -12,6 +11,7 @@
 
 #include "common/log.h"
 #include "launch/main/exit_code.h"
+#include "launch/main/program.h"
 #include "launch/main/version.h"
 #include "launch/report/report.h"
 #include "launch/report/summary.h"
@@ -19,18 +19,15 @@
 namespace dcn::launch {
 namespace {
 
+constexpr const char* kName = "dcn_report";
+
 Status Run(const std::filesystem::path& folder, const std::string& log_level) {
-  DCN_RETURN_IF_ERROR(SetUpLogging("dcn_report", log_level));
+  DCN_RETURN_IF_ERROR(SetUpLogging(kName, log_level));
   DCN_ASSIGN_OR_RETURN(const report::SweepResults results, report::ReadSweepResults(folder));
   DCN_RETURN_IF_ERROR(report::WriteReport(results, folder));
   fmt::print("{}\nreport: {}\n", report::SummaryTable(report::SummarizeVariants(results)),
              (folder / report::kReportFile).string());
   return Status();
-}
-
-int Fail(const Status& status) {
-  fmt::print(stderr, "dcn_report: {}\n", status.message());
-  return ToExitCode(status.code());
 }
 
 int Main(int argc, char** argv) {
@@ -39,7 +36,7 @@ int Main(int argc, char** argv) {
   CLI::App app(
       "Rebuilds report.html, summary.json and summary.csv from the finished runs of a sweep.",
       "dcn_report");
-  app.set_version_flag("--version", VersionText("dcn_report"));
+  app.set_version_flag("--version", VersionText(kName));
   app.add_option("DIR", folder, "the --output folder of dcn_sweep")->required();
   app.add_option("--log-level", log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str();
@@ -50,20 +47,16 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     std::ostringstream ignored;
     if (app.exit(error, std::cout, ignored) == 0) return kExitDone;  // --help, --version
-    return Fail(Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what()));
+    return Fail(kName,
+                Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what()));
   }
   const Status status = Run(folder, log_level);
-  return status.ok() ? kExitDone : Fail(status);
+  return status.ok() ? kExitDone : Fail(kName, status);
 }
 
 }  // namespace
 }  // namespace dcn::launch
 
 int main(int argc, char** argv) {
-  try {
-    return dcn::launch::Main(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "dcn_report: internal error: {}\n", error.what());
-    return dcn::launch::kExitFailed;
-  }
+  return dcn::launch::RunProgram(dcn::launch::kName, dcn::launch::Main, argc, argv);
 }

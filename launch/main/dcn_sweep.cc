@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
@@ -22,6 +21,7 @@
 #include "common/log.h"
 #include "common/thread_pool.h"
 #include "launch/main/exit_code.h"
+#include "launch/main/program.h"
 #include "launch/main/version.h"
 #include "launch/report/report.h"
 #include "launch/report/summary.h"
@@ -33,6 +33,8 @@
 
 namespace dcn::launch {
 namespace {
+
+constexpr const char* kName = "dcn_sweep";
 
 namespace fs = std::filesystem;
 
@@ -142,7 +144,7 @@ Status Report(const fs::path& folder) {
 
 /// The exit code of a sweep that could be started.
 Result<int> Run(const Options& options, const sweep::BlockedSignals& signals) {
-  DCN_RETURN_IF_ERROR(SetUpLogging("dcn_sweep", options.log_level));
+  DCN_RETURN_IF_ERROR(SetUpLogging(kName, options.log_level));
   DCN_ASSIGN_OR_RETURN(sweep::Experiment experiment, sweep::LoadExperiment(options.experiment));
   DCN_RETURN_IF_ERROR(sweep::ApplyOverrides(options.overrides, experiment));
   sweep::SweepOptions sweep_options = MakeSweepOptions(options, experiment);
@@ -171,37 +173,28 @@ Result<int> Run(const Options& options, const sweep::BlockedSignals& signals) {
   return end.exit_code;
 }
 
-int Fail(const Status& status) {
-  fmt::print(stderr, "dcn_sweep: {}\n", status.message());
-  return ToExitCode(status.code());
-}
-
 int Main(int argc, char** argv) {
   const sweep::BlockedSignals signals;  // before any thread
   Options options;
   CLI::App app("Runs an experiment, variants x seeds, as dcn_worker processes, and reports.",
                "dcn_sweep");
-  app.set_version_flag("--version", VersionText("dcn_sweep"));
+  app.set_version_flag("--version", VersionText(kName));
   AddOptions(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     std::ostringstream ignored;
     if (app.exit(error, std::cout, ignored) == 0) return kExitDone;  // --help, --version
-    return Fail(Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what()));
+    return Fail(kName,
+                Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what()));
   }
   const Result<int> code = Run(options, signals);
-  return code.ok() ? *code : Fail(code.status());
+  return code.ok() ? *code : Fail(kName, code.status());
 }
 
 }  // namespace
 }  // namespace dcn::launch
 
 int main(int argc, char** argv) {
-  try {
-    return dcn::launch::Main(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "dcn_sweep: internal error: {}\n", error.what());
-    return dcn::launch::kExitFailed;
-  }
+  return dcn::launch::RunProgram(dcn::launch::kName, dcn::launch::Main, argc, argv);
 }

@@ -120,8 +120,9 @@ Status ServerConnection::OnFrame(const net::FrameHeader& header) {
     return Error(StatusCode::kDataLoss, "an answer of epoch {} to a request of epoch {}",
                  header.job_epoch, goal_.epoch);
   }
-  ++answers_;
-  return multiplexer_.OnFrame(header, body_);
+  DCN_RETURN_IF_ERROR(multiplexer_.OnFrame(header, body_));
+  ++answers_;  // a wrong one does not count: such a server is not asked again without a pause
+  return Status();
 }
 
 asio::awaitable<void> ServerConnection::AsyncPause() {

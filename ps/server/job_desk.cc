@@ -7,7 +7,7 @@ namespace dcn::ps {
 Result<JobDesk::Admission> JobDesk::Admit(const Hello& hello, std::uint64_t epoch,
                                           ConnectionId connection) {
   DCN_RETURN_IF_ERROR(CheckHello(hello, epoch));
-  const bool is_same_epoch = is_held_ && hello.job == job_ && epoch == epoch_;
+  const bool is_same_epoch = (is_held_ || IsComplete()) && hello.job == job_ && epoch == epoch_;
   if (is_same_epoch) return Join(hello, connection);
   DCN_RETURN_IF_ERROR(CheckMayStart(hello, epoch));
   StartEpoch(hello, epoch);
@@ -81,7 +81,7 @@ void JobDesk::StartEpoch(const Hello& hello, std::uint64_t epoch) {
 
 bool JobDesk::End(ConnectionId connection) {
   Rank* const rank = FindRank(connection);
-  if (rank == nullptr || is_broken()) return false;
+  if (rank == nullptr || !is_held_ || is_broken()) return false;
   rank->has_ended = true;
   if (ended() < ranks_.size()) return false;
   is_held_ = false;
@@ -133,10 +133,12 @@ std::optional<Status> JobDesk::Stop() {
 }
 
 JobDesk::Rank* JobDesk::FindRank(ConnectionId connection) {
-  if (!is_held_ || connection == 0) return nullptr;
+  if (connection == 0) return nullptr;
   const auto found = std::ranges::find(ranks_, connection, &Rank::connection);
   return found == ranks_.end() ? nullptr : &*found;
 }
+
+bool JobDesk::IsComplete() const { return !ranks_.empty() && ended() == ranks_.size(); }
 
 bool JobDesk::LacksRank() const {
   return std::ranges::any_of(

@@ -46,7 +46,9 @@ class JobDesk {
 
   /// A worker's first message. kInvalidArgument: a hello that no waiting can help (no job, rank
   /// out of range, another number of ranks than the other ranks say). kUnavailable: busy with
-  /// another job or a complete earlier epoch; the epoch is over or broken.
+  /// another job or a complete earlier epoch; the epoch is over or broken. A rank of an epoch that
+  /// all ranks have ended may come back, as long as no other has begun: the answer to its end may
+  /// have been lost.
   /// Call Expire first.
   [[nodiscard]] Result<Admission> Admit(const Hello& hello, std::uint64_t epoch,
                                         ConnectionId connection);
@@ -95,6 +97,8 @@ class JobDesk {
   [[nodiscard]] Status CheckMayStart(const Hello& hello, std::uint64_t epoch) const;
   [[nodiscard]] Result<Admission> Join(const Hello& hello, ConnectionId connection);
   [[nodiscard]] Rank* FindRank(ConnectionId connection);
+  // Whether the last epoch was ended by all of its ranks.
+  [[nodiscard]] bool IsComplete() const;
   // Whether some rank is not there: never came, or went without an end.
   [[nodiscard]] bool LacksRank() const;
   [[nodiscard]] std::optional<TimePoint> FirstLoss() const;

@@ -83,7 +83,7 @@ void ServerCore::OnFrame(ServerSession& session, const net::FrameHeader& header,
     return;
   }
   if (session.role() == Role::kObserver) {
-    OnObserverFrame(session, header);
+    OnObserverFrame(session, header, body);
   } else {
     OnWorkerFrame(session, header, body);
   }
@@ -139,8 +139,7 @@ Status ServerCore::Admit(const Hello& hello, std::uint64_t epoch, ConnectionId c
   return Status();
 }
 
-// --- the job
-// --------------------------------------------------------------------------------------
+// --- the job ----------------------------------------------------------------------------------
 
 void ServerCore::StartEpoch(ConnectionId first_connection) {
   spdlog::debug("job '{}': epoch {} starts, {} ranks", job_.job(), job_.epoch(), job_.ranks());
@@ -194,36 +193,38 @@ bool ServerCore::is_job_held() {
   return job_.is_held();
 }
 
-// --- requests
-// -------------------------------------------------------------------------------------
+// --- requests ---------------------------------------------------------------------------------
 
-bool ServerCore::AnswerCommon(ServerSession& session, const net::FrameHeader& header) {
-  switch (static_cast<MessageType>(header.type)) {
-    case MessageType::kPing:
-      session.Answer(header.request_id, MessageType::kPong, nullptr);
-      return true;
-    case MessageType::kQueryStatus:
-      CollectStatus(
-          [session = session.weak_from_this(), id = header.request_id](const std::string& text) {
-            const auto alive = session.lock();
-            if (alive == nullptr) return;
-            auto body = std::make_shared<Body>();
-            EncodeText(text, *body);
-            alive->Answer(id, MessageType::kStatus, std::move(body));
-          });
-      return true;
-    default:
-      return false;
+bool ServerCore::AnswerCommon(ServerSession& session, const net::FrameHeader& header,
+                              const Body& body) {
+  const auto type = static_cast<MessageType>(header.type);
+  if (type != MessageType::kPing && type != MessageType::kQueryStatus) return false;
+  if (!DecodeEmpty(type, body).ok()) {
+    OnRefused(session, Refusal::kMessage);
+    return true;
   }
+  if (type == MessageType::kPing) {
+    session.Answer(header.request_id, MessageType::kPong, nullptr);
+    return true;
+  }
+  CollectStatus(
+      [session = session.weak_from_this(), id = header.request_id](const std::string& text) {
+        const auto alive = session.lock();
+        if (alive == nullptr) return;
+        auto status = std::make_shared<Body>();
+        EncodeText(text, *status);
+        alive->Answer(id, MessageType::kStatus, std::move(status));
+      });
+  return true;
 }
 
-void ServerCore::OnObserverFrame(ServerSession& session, const net::FrameHeader& header) {
-  if (!AnswerCommon(session, header)) OnRefused(session, Refusal::kUnexpectedType);
+void ServerCore::OnObserverFrame(ServerSession& session, const net::FrameHeader& header,
+                                 const Body& body) {
+  if (!AnswerCommon(session, header, body)) OnRefused(session, Refusal::kUnexpectedType);
 }
 
 void ServerCore::OnWorkerFrame(ServerSession& session, const net::FrameHeader& header, Body& body) {
   ++counters_.requests;
-  if (AnswerCommon(session, header)) return;
   const std::uint64_t id = header.request_id;
   if (header.job_epoch != session.sender().epoch) {
     session.AnswerFailure(
@@ -231,6 +232,7 @@ void ServerCore::OnWorkerFrame(ServerSession& session, const net::FrameHeader& h
                   header.job_epoch, session.sender().epoch));
     return;
   }
+  if (AnswerCommon(session, header, body)) return;
   Status decoded;
   switch (static_cast<MessageType>(header.type)) {
     case MessageType::kCreateTables:
@@ -331,8 +333,7 @@ Status ServerCore::PostAssign(ServerSession& session, std::uint64_t id, Body bod
   return Status();
 }
 
-// --- time and end
-// ---------------------------------------------------------------------------------
+// --- time and end -----------------------------------------------------------------------------
 
 void ServerCore::Tick() {
   const TimePoint now = Clock::now();

@@ -87,9 +87,10 @@ class ServerCore final : public SessionHandler {
   void TurnAway(ServerSession& session, std::uint64_t request_id, Refusal reason,
                 const Status& status);
   [[nodiscard]] Status Admit(const Hello& hello, std::uint64_t epoch, ConnectionId connection);
-  void OnObserverFrame(ServerSession& session, const net::FrameHeader& header);
+  void OnObserverFrame(ServerSession& session, const net::FrameHeader& header, const Body& body);
   // False: no request that observers may make.
-  [[nodiscard]] bool AnswerCommon(ServerSession& session, const net::FrameHeader& header);
+  [[nodiscard]] bool AnswerCommon(ServerSession& session, const net::FrameHeader& header,
+                                  const Body& body);
   void OnWorkerFrame(ServerSession& session, const net::FrameHeader& header, Body& body);
   void OnEndJob(ServerSession& session, const net::FrameHeader& header, const Body& body);
 

@@ -4,55 +4,34 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/ps/message_samples.h"
-
-namespace {
-// This program has one thread.
-std::size_t allocations = 0;
-std::size_t allocated_bytes = 0;
-}  // namespace
-
-#ifndef DCN_SANITIZED  // a sanitizer brings its own
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  allocated_bytes += size;
-  if (void* memory = std::malloc(std::max<std::size_t>(size, 1))) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-#endif
+#include "tests/testing/allocation_count.h"
 
 namespace dcn::ps {
 namespace {
 
+using dcn::testing::CountAllocations;
 using testing::MessageSample;
 using testing::SampleRows;
 using testing::SampleStep;
 
 class MessageAllocationTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-#ifdef DCN_SANITIZED
-    GTEST_SKIP() << "allocations are a sanitizer's business here, and cannot be counted";
-#endif
-  }
+  void SetUp() override { DCN_SKIP_WITHOUT_ALLOCATION_COUNT(); }
 };
 
 TEST_F(MessageAllocationTest, CountsAllocations) {
   // A direct call: a compiler may leave out a new-expression whose memory nobody uses.
-  const std::size_t before = allocations;
-  const std::size_t bytes_before = allocated_bytes;
+  const std::size_t before = CountAllocations().allocations;
+  const std::size_t bytes_before = CountAllocations().bytes;
   void* const memory = ::operator new(40);
-  EXPECT_EQ(allocations - before, 1U);
-  EXPECT_EQ(allocated_bytes - bytes_before, 40U);
+  EXPECT_EQ(CountAllocations().allocations - before, 1U);
+  EXPECT_EQ(CountAllocations().bytes - bytes_before, 40U);
   ::operator delete(memory);
 }
 
@@ -64,7 +43,7 @@ TEST_F(MessageAllocationTest, AStepLikeTheLastAllocatesNothing) {
   PullMessage pull;
   AssignMessage assign;
   for (int step = 1; step <= 4; ++step) {
-    const std::size_t before = allocations;
+    const std::size_t before = CountAllocations().allocations;
     for (SampleStep* sample : {&large, &small}) {
       EncodePushPull(0, sample->push(), sample->pull, body);
       ASSERT_TRUE(DecodePushPull(body, message).ok());
@@ -77,7 +56,7 @@ TEST_F(MessageAllocationTest, AStepLikeTheLastAllocatesNothing) {
       ASSERT_TRUE(DecodeRows(body).ok());
     }
     if (step > 1) {
-      EXPECT_EQ(allocations - before, 0U) << step;
+      EXPECT_EQ(CountAllocations().allocations - before, 0U) << step;
     }
   }
 }
@@ -91,10 +70,10 @@ TEST_F(MessageAllocationTest, AClaimOfMuchTakesNoMemory) {
         std::memcpy(body.data() + at, &claim, 4);
         Body again;
         again.reserve(body.size());
-        const std::size_t before = allocated_bytes;
+        const std::size_t before = CountAllocations().bytes;
         (void)sample.codec.recode(body, again);
         // Lists grow by doubling, and an entry in memory is a few times as long as on the wire.
-        EXPECT_LE(allocated_bytes - before, kFew + 16 * body.size())
+        EXPECT_LE(CountAllocations().bytes - before, kFew + 16 * body.size())
             << sample.codec.name << " " << at;
       }
     }

@@ -257,11 +257,10 @@ double TrainingStep::PushPullAndUpdateAlone(float learning_rate) {
   const std::size_t ranges = (count + kDenseRange - 1) / kDenseRange;
   pool_.ParallelFor(shards_.size() + ranges, [&](int, std::size_t i) {
     if (i < shards_.size()) return StartPushPull(i, learning_rate);
-    const std::size_t range = i - shards_.size();
-    const std::size_t begin = range * kDenseRange;
+    const std::size_t begin = (i - shards_.size()) * kDenseRange;
     const std::size_t size = std::min(kDenseRange, count - begin);
     SumLeaves(begin, size);
-    UpdateDense(range, leaf_gradients_.span().subspan(begin, size), learning_rate);
+    dense_.Update(step_, learning_rate, begin, leaf_gradients_.span().subspan(begin, size));
   });
   for (const SumStep& sum : schedule_) leaf_errors_[sum.into] += leaf_errors_[sum.from];
   return leaf_errors_[0];
@@ -288,8 +287,8 @@ Result<double> TrainingStep::PushPullAndUpdate(std::size_t batch_rows, float lea
                      gradient, "dense gradients of step " + std::to_string(step_)));
   pool_.ParallelFor((count + kDenseRange - 1) / kDenseRange, [&](int, std::size_t range) {
     const std::size_t begin = range * kDenseRange;
-    UpdateDense(range, gradient.subspan(begin, std::min(kDenseRange, count - begin)),
-                learning_rate);
+    dense_.Update(step_, learning_rate, begin,
+                  gradient.subspan(begin, std::min(kDenseRange, count - begin)));
   });
   return squared_error;
 }
@@ -302,11 +301,6 @@ void TrainingStep::SumLeaves(std::size_t begin, std::size_t count) {
     DCN_INDEPENDENT_ITERATIONS
     for (std::size_t i = 0; i < count; ++i) into[i] += from[i];
   }
-}
-
-void TrainingStep::UpdateDense(std::size_t range, std::span<const float> gradient,
-                               float learning_rate) {
-  dense_.Update(step_, learning_rate, range * kDenseRange, gradient);
 }
 
 Status TrainingStep::FinishShards() {

@@ -101,7 +101,6 @@ class TrainingStep {
   double PushPullAndUpdateAlone(float learning_rate);
   Result<double> PushPullAndUpdate(std::size_t batch_rows, float learning_rate);
   void SumLeaves(std::size_t begin, std::size_t count);
-  void UpdateDense(std::size_t range, std::span<const float> gradient, float learning_rate);
   Status FinishShards();
 
   const std::vector<std::uint32_t> dimensions_;

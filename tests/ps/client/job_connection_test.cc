@@ -56,13 +56,6 @@ Status Pull(ShardClient& shard) {
   return shard.Finish();
 }
 
-// By rank 0, on every shard: a shard without tables takes no push.
-void CreateAll(RemoteJob& job) {
-  for (const auto& shard : job.clients()[0]) {
-    ASSERT_EQ(shard->CreateTables(ScriptTables()).ToString(), "ok");
-  }
-}
-
 TEST(JobConnectionTest, RefusesOptionsThatMakeNoSense) {
   const auto refusal = [](const JobConnectionOptions& options) {
     const auto made = JobConnection::Create(options);
@@ -226,7 +219,6 @@ TEST(JobConnectionTest, AServerThatStopsInMidRequestEndsAllRanks) {
   const auto server = StartServer({.shards = 2});
   RemoteJob job(
       {ConnectionOptions({server->address()}, 0, 2), ConnectionOptions({server->address()}, 1, 2)});
-  CreateAll(job);
   CreateTables(job);
   // Rank 0 waits in both shards for rank 1, which is between two steps.
   job.clients()[0][0]->StartPushPull(EmptyPush(0, 1), {});
@@ -253,7 +245,6 @@ TEST(JobConnectionTest, AServerThatVanishesInMidRequestEndsAllRanks) {
   }
   RemoteJob job(ranks);
   CreateTables(job);
-  CreateAll(job);
   job.clients()[0][0]->StartPushPull(EmptyPush(0, 1), {});
   ASSERT_TRUE(Pull(*job.clients()[1][0]).ok());
   const std::vector<std::string> names = {proxies[0]->address(), proxies[1]->address()};
@@ -306,7 +297,6 @@ TEST(JobConnectionTest, ARankThatIsLostEndsTheOthersByName) {
   CreateTables(job);
   auto other = MakeConnection(ConnectionOptions({server->address()}, 1, 2));
   ASSERT_EQ(other->Connect(1).ToString(), "ok");
-  CreateAll(job);
   job.clients()[0][0]->StartPushPull(EmptyPush(0, 1), {});
   other.reset();
   const Status status = job.clients()[0][0]->Finish();
@@ -322,7 +312,6 @@ TEST(JobConnectionTest, ARequestThatIsNotAnsweredEndsByItsDeadline) {
   options.request_timeout = 100ms;
   RemoteJob job({options});
   CreateTables(job);
-  CreateAll(job);
   const Status late = PushPull(*job.clients()[0][0], 0, 1);  // rank 1 never comes
   EXPECT_EQ(late.code(), StatusCode::kDeadlineExceeded);
   EXPECT_THAT(late.message(),
@@ -347,6 +336,22 @@ TEST(JobConnectionTest, ComesBackAndSendsAgainWhatACutLeftUnanswered) {
   EXPECT_EQ(PushPull(*job.clients()[0][0], 0, 2).ToString(), "ok");
   EXPECT_EQ(proxy.cuts(), 1U);
   EXPECT_EQ(job.connection(0).traffic().reconnects, 1U);
+}
+
+TEST(JobConnectionTest, EndsWellWhenTheAnswerToItsEndIsLost) {
+  const auto server = StartServer();
+  TcpProxy proxy(server->port(), [](const ProxiedFrame& frame) {
+    FrameFate fate;  // the second answer of connection 1: to the end, after the welcome
+    if (frame.connection == 1 && frame.direction == Direction::kToClient && frame.number == 2) {
+      fate.bytes_left = 10;
+    }
+    return fate;
+  });
+  const auto job = MakeConnection(ConnectionOptions({proxy.address()}));
+  ASSERT_EQ(job->Connect(1).ToString(), "ok");
+  EXPECT_EQ(job->EndJob().ToString(), "ok");
+  EXPECT_EQ(proxy.cuts(), 1U);
+  EXPECT_FALSE(*server->IsJobHeld());
 }
 
 }  // namespace

@@ -164,13 +164,14 @@ INSTANTIATE_TEST_SUITE_P(All, BadBytesTest, ::testing::ValuesIn(AllBadBytes()),
 
 TEST_F(ServerTest, ClosesAWorkerWhoseRequestMakesNoSense) {
   for (const MessageType type : {MessageType::kCreateTables, MessageType::kPushPull,
-                                 MessageType::kPull, MessageType::kAssign, MessageType::kEndJob}) {
+                                 MessageType::kPull, MessageType::kAssign, MessageType::kEndJob,
+                                 MessageType::kPing, MessageType::kQueryStatus}) {
     RawClient worker(server_->port());
     ASSERT_TRUE(worker.SayHello(Worker(), 1).ok());
     worker.Send(type, std::vector<std::byte>(3));
     EXPECT_TRUE(worker.IsClosedByServer()) << MessageTypeName(static_cast<std::uint16_t>(type));
   }
-  EXPECT_EQ(Refused(*server_, "message"), 5U);
+  EXPECT_EQ(Refused(*server_, "message"), 7U);
 }
 
 TEST_F(ServerTest, ClosesAConnectionThatSendsAnswers) {

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -13,36 +11,12 @@
 #include "common/random.h"
 #include "ps/server/shard.h"
 #include "tests/ps/push_parts.h"
-
-namespace {
-std::size_t allocations = 0;  // this program has one thread
-}
-
-#ifndef DCN_SANITIZED  // a sanitizer brings its own
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(std::max<std::size_t>(size, 1))) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
-  ++allocations;
-  const auto align = static_cast<std::size_t>(alignment);
-  if (void* memory = std::aligned_alloc(align, (size + align - 1) / align * align)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-#endif
+#include "tests/testing/allocation_count.h"
 
 namespace dcn::ps {
 namespace {
 
+using dcn::testing::CountAllocations;
 using testing::PushParts;
 
 constexpr std::uint32_t kLeaves = 16;
@@ -70,9 +44,7 @@ PushParts Batch(std::uint32_t rank, std::uint32_t ranks, Step step, bool sorted)
 class ShardAllocationTest : public ::testing::TestWithParam<std::tuple<std::uint32_t, bool>> {};
 
 TEST_P(ShardAllocationTest, AStepOfAKnownSizeAllocatesNothing) {
-#ifdef DCN_SANITIZED
-  GTEST_SKIP() << "allocations are a sanitizer's business here, and cannot be counted";
-#endif
+  DCN_SKIP_WITHOUT_ALLOCATION_COUNT();
   const auto [ranks, sorted] = GetParam();
   Shard shard(ranks);
   ASSERT_TRUE(shard.CreateTables(kTables).ok());
@@ -89,12 +61,12 @@ TEST_P(ShardAllocationTest, AStepOfAKnownSizeAllocatesNothing) {
     for (PushParts& part : parts) requests.push_back(part.Request());
     std::rotate(requests.begin(), requests.begin() + static_cast<int>(step % ranks),
                 requests.end());
-    const std::size_t before = allocations;
+    const std::size_t before = CountAllocations().allocations;
     for (const PushRequest& request : requests) ASSERT_TRUE(shard.Push(request).ok());
     ASSERT_TRUE(shard.Pull(pull).ok());
     // Which rank comes last changes which part is copied: once round for each of them.
     if (step > kBatches * std::min<Step>(ranks, 3)) {
-      EXPECT_EQ(allocations - before, 0U) << step;
+      EXPECT_EQ(CountAllocations().allocations - before, 0U) << step;
     }
   }
 }
@@ -102,17 +74,6 @@ TEST_P(ShardAllocationTest, AStepOfAKnownSizeAllocatesNothing) {
 INSTANTIATE_TEST_SUITE_P(RanksAndOrder, ShardAllocationTest,
                          ::testing::Combine(::testing::Values(1, 2, 3),
                                             ::testing::Values(true, false)));
-
-TEST(AllocationCountTest, CountsAllocations) {
-#ifdef DCN_SANITIZED
-  GTEST_SKIP() << "allocations are a sanitizer's business here, and cannot be counted";
-#endif
-  // A direct call: a compiler may leave out a new-expression whose memory nobody uses.
-  const std::size_t before = allocations;
-  void* const memory = ::operator new(40);
-  EXPECT_EQ(allocations - before, 1U);
-  ::operator delete(memory);
-}
 
 }  // namespace
 }  // namespace dcn::ps

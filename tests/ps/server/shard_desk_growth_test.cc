@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <span>
 #include <utility>
 #include <vector>
@@ -15,42 +13,12 @@
 
 #include "ps/server/shard_desk.h"
 #include "tests/ps/push_parts.h"
-
-namespace {
-std::size_t allocations = 0;  // this program has one thread
-std::size_t releases = 0;
-}  // namespace
-
-#ifndef DCN_SANITIZED  // a sanitizer brings its own
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(std::max<std::size_t>(size, 1))) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
-  ++allocations;
-  const auto align = static_cast<std::size_t>(alignment);
-  if (void* memory = std::aligned_alloc(align, (size + align - 1) / align * align)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  if (memory != nullptr) ++releases;
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  operator delete(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
-  operator delete(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  operator delete(memory);
-}
-#endif
+#include "tests/testing/allocation_count.h"
 
 namespace dcn::ps {
 namespace {
 
+using dcn::testing::CountAllocations;
 using testing::PushParts;
 
 const std::vector<TableDefinition> kTables = {{"a", 8, {}, AdamOptions{}},
@@ -76,9 +44,7 @@ class CountingReply final : public Reply {
 class ShardDeskGrowthTest : public ::testing::Test {
  protected:
   void SetUp() override {
-#ifdef DCN_SANITIZED
-    GTEST_SKIP() << "allocations are a sanitizer's business here, and cannot be counted";
-#endif
+    DCN_SKIP_WITHOUT_ALLOCATION_COUNT();
     for (Key key = 0; key < 200; ++key) keys_.push_back(key);
     pull_ = {{0, 8, keys_}, {1, 3, keys_}};
     desk_.StartEpoch("x", 1, 2);
@@ -95,9 +61,9 @@ class ShardDeskGrowthTest : public ::testing::Test {
     }
     const PushRequest request = part.Request();
     auto reply = std::make_unique<CountingReply>(room_, answers_);
-    const std::size_t before = allocations;
+    const std::size_t before = CountAllocations().allocations;
     desk_.PushPull({1, rank}, request, std::span<const PullKeys>(pull_), std::move(reply));
-    allocations_of_desk_ += allocations - before;
+    allocations_of_desk_ += CountAllocations().allocations - before;
   }
 
   std::vector<Key> keys_;
@@ -135,9 +101,9 @@ TEST_F(ShardDeskGrowthTest, RepeatedRequestsLeaveNothingBehind) {
     }
   };
   ask(2);
-  const std::size_t kept = allocations - releases;
+  const std::size_t kept = CountAllocations().allocations - CountAllocations().releases;
   ask(100'000);
-  EXPECT_EQ(allocations - releases, kept);
+  EXPECT_EQ(CountAllocations().allocations - CountAllocations().releases, kept);
   EXPECT_EQ(answers_, 1U + 50'001U);
   EXPECT_EQ(desk_.counts().waiting, 1U);
 }
