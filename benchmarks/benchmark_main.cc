@@ -1,6 +1,7 @@
 #include "benchmarks/benchmark_main.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <exception>
 #include <system_error>
@@ -52,6 +53,12 @@ int RunBenchmarks(int argc, char** argv,
 double Smallest(const std::vector<double>& values) { return *std::ranges::min_element(values); }
 
 double Largest(const std::vector<double>& values) { return *std::ranges::max_element(values); }
+
+double Quantile(std::vector<double>& values, double share) {
+  const auto at = static_cast<std::size_t>(share * static_cast<double>(values.size() - 1));
+  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(at));
+  return values[at];
+}
 
 void ThrowIfError(const Status& status) {
   if (!status.ok()) throw CheckError(status.ToString());

@@ -42,6 +42,9 @@ void ThrowIfError(const Status& status);
 double Smallest(const std::vector<double>& values);
 double Largest(const std::vector<double>& values);
 
+/// The value that the share `share` of `values` are at most; reorders them. REQUIRES: not empty.
+double Quantile(std::vector<double>& values, double share);
+
 /// Has a registered benchmark report the extremes of its repetitions beside mean and median.
 template <typename Benchmark>
 Benchmark* WithExtremes(Benchmark* registered) {

@@ -7,12 +7,15 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "common/aligned_floats.h"
 #include "common/thread_pool.h"
+#include "worker/model/bfloat16.h"
 #include "worker/model/model_spec.h"
 #include "worker/model/onednn_linear.h"
+#include "worker/model/precision.h"
 
 namespace dcn::benchmarks {
 
@@ -20,7 +23,8 @@ namespace dcn::benchmarks {
 class ProductRoof {
  public:
   /// Checks one product of each layer against plain sums (CheckError).
-  ProductRoof(const model::ModelSpec& spec, std::size_t slice_rows, int threads);
+  ProductRoof(const model::ModelSpec& spec, std::size_t slice_rows, int threads,
+              model::Precision precision);
 
   /// All products of a step over `rows` ratings: forward, input gradient and kernel gradient of
   /// each layer, slice by slice.
@@ -34,17 +38,28 @@ class ProductRoof {
     std::unique_ptr<model::OnednnLinear> products;
     model::LinearSpec spec;
   };
+  // Room for a slice in either precision.
+  struct Slice {
+    explicit Slice(std::size_t size) : fp32(size), bf16(size) {}
+    [[nodiscard]] model::InputMatrix Input(model::Precision precision) const;
+    [[nodiscard]] model::OutputMatrix Output(model::Precision precision) const;
+    AlignedFloats fp32;
+    AlignedBlock<model::Bfloat16> bf16;
+  };
   struct Buffers {  // one thread's
-    AlignedFloats input, output, input_gradient, kernel_gradient;
+    Buffers(std::size_t slice_size, std::size_t kernel_size);
+    Slice input, output, z_gradient, input_gradient;
+    AlignedFloats kernel_gradient;
   };
 
-  void AddLayer(const std::vector<model::DenseParameter>& parameters, std::size_t kernel,
-                bool has_relu, bool adds_input_gradient, int threads);
+  void AddLayer(const model::ModelSpec& spec, const std::string& kernel);
   void RunSlice(int thread, std::size_t rows);
-  void CheckForward(const Layer& layer, Buffers& buffers) const;
+  void CheckForward(const Layer& layer, const Buffers& buffers) const;
 
   const std::size_t slice_rows_;
+  const model::Precision precision_;
   AlignedFloats parameters_;
+  model::ProductScratch scratch_;
   std::vector<Layer> layers_;
   std::vector<Buffers> buffers_;
 };

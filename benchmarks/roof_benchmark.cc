@@ -3,14 +3,19 @@
 //
 // share_of_roof is the rate of the products within training steps, all of a step's time counted,
 // over their rate alone; median_share_of_roof is the median over the steps, which a short
-// disturbance does not move. Both are only as calm as the machine. Batches are planned before.
+// disturbance does not move. Both are only as calm as the machine. cpu_share_of_roof compares the
+// processor time that this process got: what others take does not move it, waiting does not show.
+// Batches are planned before.
 
 #include <algorithm>
+#include <ctime>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <benchmark/benchmark.h>
+#include <fmt/core.h>
 
 #include "benchmarks/benchmark_main.h"
 #include "benchmarks/product_roof.h"
@@ -22,7 +27,9 @@
 #include "worker/communicator/local.h"
 #include "worker/data/encoded_cache.h"
 #include "worker/data/split.h"
+#include "worker/model/onednn_isa.h"
 #include "worker/model/onednn_model.h"
+#include "worker/model/precision.h"
 #include "worker/train/frozen_batches.h"
 #include "worker/train/training_step.h"
 
@@ -53,8 +60,9 @@ model::ModelSpec SpecFor(const data::Dataset& dataset, const std::string& name) 
 // A training as dcn_worker's, one shard a thread.
 class Trainer {
  public:
-  Trainer(const TrainingData& data, const model::ModelSpec& spec, ThreadPool& pool)
-      : model_(model::MakeOnednnModel(spec, pool.thread_count(), kSliceRows)),
+  Trainer(const TrainingData& data, const model::ModelSpec& spec, model::Precision precision,
+          ThreadPool& pool)
+      : model_(model::MakeOnednnModel(spec, pool.thread_count(), kSliceRows, precision)),
         clients_(MakeClients(spec, pool.thread_count())),
         step_(spec, {.cut = {.batch_rows = kBatchRows, .slice_rows = kSliceRows}, .optimizer = {}},
               FirstValues(spec), *model_, clients_, alone_, pool),
@@ -108,27 +116,33 @@ double Median(std::vector<double> values) {
 }
 
 void BenchmarkTraining(benchmark::State& state, const TrainingData& data, const std::string& name,
-                       int threads) {
+                       model::Precision precision, int threads) {
   const model::ModelSpec spec = SpecFor(data.dataset, name);
   ThreadPool pool(threads);
-  ProductRoof roof(spec, kSliceRows, threads);
-  Trainer trainer(data, spec, pool);
+  ProductRoof roof(spec, kSliceRows, threads, precision);
+  Trainer trainer(data, spec, precision, pool);
   for (int i = 0; i < 3; ++i) {  // kernels for every slice length are made, caches filled
     roof.Run(pool, kBatchRows);
     trainer.Step();
   }
   double rows = 0;
+  std::clock_t roof_cpu = 0;
+  std::clock_t step_cpu = 0;
   double roof_seconds = 0;
   double step_seconds = 0;
   std::vector<double> shares;
   double loss = 0;
   for (auto _ : state) {
     const std::size_t batch_rows = trainer.next().rows();
+    const std::clock_t begin = std::clock();
     Stopwatch watch;
     roof.Run(pool, batch_rows);
     const double alone = watch.Restart();
+    const std::clock_t middle = std::clock();
     loss = trainer.Step();
     const double step = watch.seconds();
+    roof_cpu += middle - begin;
+    step_cpu += std::clock() - middle;
     state.SetIterationTime(step);
     rows += static_cast<double>(batch_rows);
     roof_seconds += alone;
@@ -141,22 +155,35 @@ void BenchmarkTraining(benchmark::State& state, const TrainingData& data, const 
   state.SetItemsProcessed(static_cast<std::int64_t>(rows));
   state.counters["share_of_roof"] = roof_seconds / step_seconds;
   state.counters["median_share_of_roof"] = Median(std::move(shares));
+  state.counters["cpu_share_of_roof"] =
+      static_cast<double>(roof_cpu) / static_cast<double>(step_cpu);
   state.counters["roof_gflops"] = operations / roof_seconds;
   state.counters["training_gflops"] = operations / step_seconds;
   state.counters["roof_rows_per_second"] = rows / roof_seconds;
 }
 
+// "Training/dcn", and "Training/bf16/dcn" where the processor has it.
 void Register(const BenchmarkOptions& options) {
   const auto data = std::make_shared<std::unique_ptr<TrainingData>>();
-  for (const std::string name : {"dcn", "dcn-lowrank", "dnn"}) {
-    const auto run = [=](benchmark::State& state) {
-      if (!*data) *data = std::make_unique<TrainingData>(options.data);
-      BenchmarkTraining(state, **data, name, options.threads);
-    };
-    WithExtremes(benchmark::RegisterBenchmark(("Training/" + name).c_str(), run))
-        ->UseManualTime()
-        ->MinTime(2)
-        ->Unit(benchmark::kMillisecond);
+  std::vector<std::pair<std::string, model::Precision>> precisions = {
+      {"Training/", model::Precision::kFp32}};
+  const Status bf16 = model::CheckBf16(model::OnednnInstructionSet());
+  if (bf16.ok()) {
+    precisions.emplace_back("Training/bf16/", model::Precision::kBf16);
+  } else {
+    fmt::print(stderr, "bf16 is not measured: {}\n", bf16.message());
+  }
+  for (const auto& [prefix, precision] : precisions) {
+    for (const std::string name : {"dcn", "dcn-lowrank", "dnn"}) {
+      const auto run = [=, precision = precision](benchmark::State& state) {
+        if (!*data) *data = std::make_unique<TrainingData>(options.data);
+        BenchmarkTraining(state, **data, name, precision, options.threads);
+      };
+      WithExtremes(benchmark::RegisterBenchmark((prefix + name).c_str(), run))
+          ->UseManualTime()
+          ->MinTime(2)
+          ->Unit(benchmark::kMillisecond);
+    }
   }
 }
 

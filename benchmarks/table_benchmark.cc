@@ -1,10 +1,9 @@
 // A shard in this process: pulls and pushes of 8,192 rows of 32 floats out of a big table, and what
 // a row takes in memory.
 //
-// BareGather is the yardstick of a pull: a loop that hashes the keys, gathers the same rows and
-// checksums them, without any server around it.
+// BareGather (bare_gather.h) is the yardstick of a pull.
 
-#include <cstring>
+#include <algorithm>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -15,10 +14,11 @@
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
 
+#include "benchmarks/bare_gather.h"
 #include "benchmarks/benchmark_main.h"
 #include "benchmarks/table_workload.h"
-#include "common/digest.h"
-#include "ps/table/row_index.h"
+#include "ps/server/local_shard.h"
+#include "ps/server/shard.h"
 #include "ps/table/table_definition.h"
 
 namespace dcn::benchmarks {
@@ -33,13 +33,15 @@ class SharedWorkload {
   SharedWorkload(ps::OptimizerOptions optimizer, std::size_t rows)
       : optimizer_(optimizer), rows_(rows) {}
   TableWorkload& Get() {
-    if (!workload_) workload_ = std::make_unique<TableWorkload>(optimizer_, rows_);
+    if (!workload_) workload_ = std::make_unique<TableWorkload>(optimizer_, rows_, client_);
     return *workload_;
   }
 
  private:
   const ps::OptimizerOptions optimizer_;
   const std::size_t rows_;
+  ps::Shard shard_;
+  ps::LocalShard client_{shard_};
   std::unique_ptr<TableWorkload> workload_;
 };
 
@@ -67,29 +69,12 @@ void BenchmarkPushPull(benchmark::State& state, TableWorkload& workload) {
 }
 
 void BenchmarkBareGather(benchmark::State& state, std::size_t rows, TableWorkload& workload) {
-  ps::RowIndex index;
-  index.Reserve(rows);
-  std::vector<float> table(rows * kDimension);
-  for (ps::Key key = 0; key < rows; ++key) {
-    const auto row = TableWorkload::FirstValues(key);
-    std::memcpy(&table[index.Insert(key, 0).slot * kDimension], row.data(), sizeof(row));
-  }
-  std::vector<float> gathered(kBatchKeys * kDimension);
+  BareGather bare(rows);
   std::size_t batch = 0;
-  for (auto _ : state) {
-    float* to = gathered.data();
-    for (const ps::Key key : workload.keys(batch)) {
-      std::memcpy(to, &table[index.Find(key)->slot * kDimension], kDimension * sizeof(float));
-      to += kDimension;
-    }
-    benchmark::DoNotOptimize(Checksum64(std::as_bytes(std::span(gathered))));
-    ++batch;
-  }
+  for (auto _ : state) bare.Gather(workload.keys(batch++));
   CountRows(state);
   const auto expected = TableWorkload::FirstValues(workload.keys(batch - 1).back());
-  DCN_CHECK_EQ(std::memcmp(&gathered[gathered.size() - kDimension], expected.data(),
-                           kDimension * sizeof(float)),
-               0);
+  DCN_CHECK(std::ranges::equal(bare.gathered().last(kDimension), expected));
 }
 
 std::size_t ResidentBytes() {
@@ -105,13 +90,15 @@ void BenchmarkMemory(benchmark::State& state, const ps::OptimizerOptions& optimi
                      std::size_t rows) {
   for (auto _ : state) {
     const std::size_t before = ResidentBytes();
-    const TableWorkload workload(optimizer, rows);
+    ps::Shard shard;
+    ps::LocalShard client(shard);
+    const TableWorkload workload(optimizer, rows, client);
     const double count = static_cast<double>(rows);
-    const double bytes = static_cast<double>(workload.shard().memory_bytes()) / count;
+    const double bytes = static_cast<double>(shard.memory_bytes()) / count;
     const double resident = static_cast<double>(ResidentBytes() - before) / count;
     const double payload =
         static_cast<double>((1 + ps::StateCount(optimizer)) * kDimension * sizeof(float));
-    DCN_CHECK_EQ(workload.shard().tables()[0].row_count(), rows);
+    DCN_CHECK_EQ(shard.tables()[0].row_count(), rows);
     DCN_CHECK_GE(bytes, payload);
     state.counters["rows"] = count;
     state.counters["payload_bytes_per_row"] = payload;

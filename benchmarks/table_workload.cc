@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 #include <variant>
 
 #include "benchmarks/benchmark_main.h"
 #include "common/check.h"
 #include "common/random.h"
+#include "ps/partition.h"
 #include "ps/table/optimizer/adam.h"
 
 namespace dcn::benchmarks {
@@ -15,14 +17,15 @@ namespace {
 constexpr float kLearningRate = 0.01F;
 constexpr TreeNode kRoot{0, 0};
 
-std::vector<ps::Key> DrawKeys(std::size_t batch, std::size_t rows) {
+std::vector<ps::Key> DrawKeys(std::size_t batch, std::size_t rows, std::uint32_t shards) {
   const RandomStream random(1, StreamId("benchmark/keys") + batch);
   std::unordered_set<ps::Key> drawn;
   for (std::uint64_t i = 0; drawn.size() < TableWorkload::kBatchKeys; ++i) {
     drawn.insert(BoundedWord(random.Word64(i), rows));
   }
   std::vector<ps::Key> keys(drawn.begin(), drawn.end());
-  std::sort(keys.begin(), keys.end());
+  std::ranges::sort(keys, {},
+                    [&](ps::Key key) { return std::pair(ps::ShardOf(0, key, shards), key); });
   return keys;
 }
 
@@ -49,8 +52,10 @@ struct RowStep {
 
 }  // namespace
 
-TableWorkload::TableWorkload(const ps::OptimizerOptions& optimizer, std::size_t rows)
+TableWorkload::TableWorkload(const ps::OptimizerOptions& optimizer, std::size_t rows,
+                             ps::ShardClient& client, std::uint32_t shards)
     : optimizer_(optimizer),
+      client_(client),
       gradients_(kBatchKeys * kDimension),
       pulled_(kBatchKeys * kDimension),
       nodes_(kBatchKeys, 0) {
@@ -59,7 +64,7 @@ TableWorkload::TableWorkload(const ps::OptimizerOptions& optimizer, std::size_t 
   table.dimension = kDimension;
   table.optimizer = optimizer;
   ThrowIfError(client_.CreateTables(std::span(&table, 1)));
-  for (std::size_t b = 0; b < kBatches; ++b) keys_[b] = DrawKeys(b, rows);
+  for (std::size_t b = 0; b < kBatches; ++b) keys_[b] = DrawKeys(b, rows, shards);
   RandomStream(1, StreamId("benchmark/gradients")).FillUniform(0.01F, 0, gradients_);
 
   std::vector<ps::Key> keys;
@@ -113,8 +118,8 @@ void TableWorkload::StartPush(std::span<const ps::RowsToPull> pull) {
 
 std::span<const float> TableWorkload::GradientOf(ps::Key key, std::size_t batch) const {
   const std::span<const ps::Key> keys = this->keys(batch);
-  const auto found = std::lower_bound(keys.begin(), keys.end(), key);
-  if (found == keys.end() || *found != key) return {};
+  const auto found = std::ranges::find(keys, key);
+  if (found == keys.end()) return {};
   const auto position = static_cast<std::size_t>(found - keys.begin());
   return std::span(gradients_).subspan(position * kDimension, kDimension);
 }

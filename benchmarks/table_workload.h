@@ -1,5 +1,5 @@
-// A shard with one big table, and frozen batches of 8,192 random keys to pull from it and push to
-// it, one after the other, over and over.
+// One big table of a shard, in this process or behind a server, and frozen batches of 8,192 random
+// keys to pull from it and push to it, one after the other, over and over.
 //
 // Keeps count of the steps, so that the values of any row can be recomputed from the definition of
 // the optimizer, one step at a time.
@@ -12,8 +12,7 @@
 #include <vector>
 
 #include "ps/protocol.h"
-#include "ps/server/local_shard.h"
-#include "ps/server/shard.h"
+#include "ps/shard_client.h"
 
 namespace dcn::benchmarks {
 
@@ -24,16 +23,18 @@ class TableWorkload {
   static constexpr std::size_t kDimension = 32;
   static constexpr std::size_t kBatches = 64;
 
-  /// Makes rows 0 .. rows-1. REQUIRES: rows >= kBatchKeys.
-  TableWorkload(const ps::OptimizerOptions& optimizer, std::size_t rows);
+  /// Makes the table and its rows 0 .. rows-1. client: of a shard without tables, or of so many
+  /// `shards` as one (shard_group.h); outlives this. REQUIRES: rows >= kBatchKeys.
+  TableWorkload(const ps::OptimizerOptions& optimizer, std::size_t rows, ps::ShardClient& client,
+                std::uint32_t shards = 1);
 
-  /// The keys of a batch: distinct, increasing. Batches are used in turn, batch % kBatches.
+  /// The keys of a batch: distinct, in the order of their shards, then increasing. Batches are used
+  /// in turn, batch % kBatches.
   [[nodiscard]] std::span<const ps::Key> keys(std::size_t batch) const {
     return keys_[batch % kBatches];
   }
   /// What the last pull read, [kBatchKeys, kDimension].
   [[nodiscard]] std::span<const float> pulled() const { return pulled_; }
-  [[nodiscard]] const ps::Shard& shard() const { return shard_; }
 
   void Pull(std::size_t batch);
   /// Pushes a gradient for the next batch.
@@ -54,8 +55,7 @@ class TableWorkload {
   [[nodiscard]] std::array<float, kDimension> Recompute(ps::Key key) const;
 
   const ps::OptimizerOptions optimizer_;
-  ps::Shard shard_;
-  ps::LocalShard client_{shard_};
+  ps::ShardClient& client_;
   ps::Step step_ = 0;
   std::array<std::vector<ps::Key>, kBatches> keys_;
   std::vector<float> gradients_;  // [kBatchKeys, kDimension], by position in any batch

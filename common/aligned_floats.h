@@ -1,44 +1,67 @@
-// A fixed block of floats on a cache line boundary: what kernels read and write.
+// A fixed block of numbers on a cache line boundary: what kernels read and write, and tables lie
+// in.
+//
+// From 2 MiB on a block asks for huge pages (madvise(2), MADV_HUGEPAGE), which it gets where
+// transparent huge pages are enabled, "madvise" or "always": with pages of 4 KiB nearly every
+// look-up in a big table misses the processor's translation buffer. Memory that is never touched is
+// never given, huge pages or not.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <new>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 namespace dcn {
 
+inline constexpr std::size_t kCacheLineBytes = 64;
+
+namespace internal {
+
+/// `bytes` bytes, above 0, unset, at a cache line; at a huge page, from the size of one on. Throws
+/// std::bad_alloc.
+void* AllocateBlock(std::size_t bytes);
+void FreeBlock(void* memory);
+
+}  // namespace internal
+
 /// Not initialised when made. Movable, not copyable.
-class AlignedFloats {
+template <typename T>
+class AlignedBlock {
+  static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+
  public:
-  AlignedFloats() : AlignedFloats(0) {}
-  explicit AlignedFloats(std::size_t size)
+  AlignedBlock() : AlignedBlock(0) {}
+  explicit AlignedBlock(std::size_t size)
       : size_(size),
-        data_(static_cast<float*>(
-            ::operator new(std::max<std::size_t>(size, 1) * sizeof(float), kAlignment))) {}
-  ~AlignedFloats() { ::operator delete(data_, kAlignment); }
-  AlignedFloats(AlignedFloats&& other) noexcept
+        data_(
+            static_cast<T*>(internal::AllocateBlock(std::max<std::size_t>(size, 1) * sizeof(T)))) {}
+  ~AlignedBlock() { internal::FreeBlock(data_); }
+  AlignedBlock(AlignedBlock&& other) noexcept
       : size_(std::exchange(other.size_, 0)), data_(std::exchange(other.data_, nullptr)) {}
-  AlignedFloats& operator=(AlignedFloats&& other) noexcept {
+  AlignedBlock& operator=(AlignedBlock&& other) noexcept {
     std::swap(size_, other.size_);
     std::swap(data_, other.data_);
     return *this;
   }
 
-  [[nodiscard]] float* get() const { return data_; }
+  T& operator[](std::size_t i) const { return data_[i]; }
+  [[nodiscard]] T* get() const { return data_; }
   [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::span<float> span() const { return {data_, size_}; }
+  [[nodiscard]] std::span<T> span() const { return {data_, size_}; }
 
-  /// Grows to at least `size` floats; the contents are lost when it does.
+  /// Grows to at least `size` elements; the contents are lost when it does.
   void EnsureSize(std::size_t size) {
-    if (size > size_) *this = AlignedFloats(size);
+    if (size > size_) *this = AlignedBlock(size);
   }
 
  private:
-  static constexpr std::align_val_t kAlignment{64};
   std::size_t size_;
-  float* data_;
+  T* data_;
 };
+
+using AlignedFloats = AlignedBlock<float>;
 
 }  // namespace dcn

@@ -24,6 +24,9 @@ class NamedThread {
 
   /// Waits for the end of `body`; again: returns at once.
   void Join();
+  /// Leaves the thread to itself; nobody can wait for it from then on. REQUIRES: `body` owns or
+  /// shares all that it touches (common/file/disk_thread.h).
+  void Detach();
 
  private:
   std::thread thread_;

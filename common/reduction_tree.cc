@@ -24,6 +24,13 @@ std::vector<TreeNode> RankNodes(std::uint32_t rank, std::uint32_t ranks,
   return MaximalNodes(leaves);
 }
 
+std::vector<TreeNode> RankNodes(std::uint32_t rank, std::uint32_t ranks, std::uint32_t full_leaves,
+                                std::uint32_t leaves) {
+  std::vector<TreeNode> nodes = RankNodes(rank, ranks, full_leaves);
+  std::erase_if(nodes, [leaves](const TreeNode& node) { return node.begin() >= leaves; });
+  return nodes;
+}
+
 std::vector<SumStep> SumSchedule(const std::vector<TreeNode>& nodes) {
   std::vector<SumStep> steps;
   const auto add = [&steps](std::uint32_t& into, std::uint32_t&& from) {

@@ -69,6 +69,9 @@ std::vector<TreeNode> MaximalNodes(LeafRange leaves);
 /// of the tree (there are no leaves beyond, and absent is skipped), so that a single rank always
 /// emits the root alone.
 std::vector<TreeNode> RankNodes(std::uint32_t rank, std::uint32_t ranks, std::uint32_t full_leaves);
+/// Those of them that have a leaf in a batch of `leaves` leaves.
+std::vector<TreeNode> RankNodes(std::uint32_t rank, std::uint32_t ranks, std::uint32_t full_leaves,
+                                std::uint32_t leaves);
 
 /// Sums node values that arrive in leaf order, in the tree's order.
 ///

@@ -22,6 +22,8 @@ const char* StatusCodeName(StatusCode code) {
       return "deadline exceeded";
     case StatusCode::kCancelled:
       return "cancelled";
+    case StatusCode::kFailedPrecondition:
+      return "failed precondition";
     case StatusCode::kInternal:
       return "internal";
   }

@@ -18,15 +18,16 @@ namespace dcn {
 /// Why a call failed. The programs map these to exit codes (launch/main/exit_code.h).
 enum class StatusCode {
   kOk,
-  kInvalidArgument,   // an option or a configuration is wrong, or does not fit what is there
-  kNotFound,          // a named input does not exist
-  kAlreadyExists,     // it is there already, and is another one
-  kOutOfRange,        // a position, step or index outside what is valid now
-  kDataLoss,          // bytes that cannot be what they should be: malformed, truncated, corrupt
-  kUnavailable,       // a peer or resource is gone or not there yet
-  kDeadlineExceeded,  // the answer did not come in time; the peer may well be alive
-  kCancelled,         // stopped on request
-  kInternal,          // the operating system or a library failed
+  kInvalidArgument,     // an option or a configuration is wrong, or does not fit what is there
+  kNotFound,            // a named input does not exist
+  kAlreadyExists,       // it is there already, and is another one
+  kOutOfRange,          // a position, step or index outside what is valid now
+  kDataLoss,            // bytes that cannot be what they should be: malformed, truncated, corrupt
+  kUnavailable,         // a peer or resource is gone or not there yet
+  kDeadlineExceeded,    // the answer did not come in time; the peer may well be alive
+  kCancelled,           // stopped on request
+  kFailedPrecondition,  // what an earlier run has left cannot be gone on from
+  kInternal,            // the operating system or a library failed
 };
 
 /// The code's name as it stands above without the k, in lower case with blanks ("data loss").

@@ -31,6 +31,21 @@ logged() {
   return "$status"
 }
 
+# list_skips BUILD: the parts that were skipped of test programs that ran, by the last ctest there,
+# and why. (What was skipped as a whole ctest names itself.)
+list_skips() {
+  local log=$1/Testing/Temporary/LastTest.log
+  [[ -f $log ]] || return 0
+  awk '
+    /: Skipped$/ { reason = ""; is_reason = 1; next }
+    match($0, /^\[  SKIPPED \] [^ ]+ \([0-9]+ ms\)/) {
+      if (!count++) print "\nSkipped in programs that ran:"
+      printf "  %s: %s\n", $4, reason
+    }
+    is_reason && NF { reason = reason == "" ? $0 : reason " " $0 }
+    !NF { is_reason = 0 }' "$log"
+}
+
 # default_jobs: one a core, and no more than memory allows (a file that sees LibTorch takes 1.2 GB).
 default_jobs() {
   local cores gigabytes jobs

@@ -55,7 +55,8 @@ readonly OPTIONAL_TEST_PACKAGES='
 python3              python3     tests that recompute results outside this project
 python3-numpy        -           the same
 chromium             chromium    tests that look at the report in a browser
-strace               strace      tests in which a system call fails'
+strace               strace      tests in which a system call fails
+iproute2             ip          tests of several machines, which are network namespaces'
 
 # fail TEXT: says why on stderr and ends the script.
 fail() {
@@ -78,15 +79,22 @@ missing_of() {
   done <<<"$1"
 }
 
-# has_candidate PACKAGE: whether the package lists offer it.
-has_candidate() { grep -q '^  Candidate: [^(]' <<<"$(LC_ALL=C apt-cache policy "$1" 2>/dev/null)"; }
+# candidates_of PACKAGE…: those that the package lists offer, one a line. One question for all: each
+# may take seconds. None where it cannot be asked.
+candidates_of() {
+  [[ $# -gt 0 ]] || return 0
+  { LC_ALL=C apt-cache policy "$@" 2>/dev/null || true; } |
+    awk '/^[^ ]/ { name = $1; sub(/:$/, "", name) } /^  Candidate: [^(]/ { print name }'
+}
 
 # offered_of LIST: the lines of LIST whose package can be had here; the others are named on stderr.
 offered_of() {
-  local package how why
+  local package how why candidates
+  # shellcheck disable=SC2046  # words
+  candidates=$(candidates_of $(names_in "$1"))
   while read -r package how why; do
     [[ -n $package ]] || continue
-    if has_candidate "$package"; then
+    if grep -qxF -- "$package" <<<"$candidates"; then
       printf '%s %s %s\n' "$package" "$how" "$why"
     else
       printf 'note: this system has no package %s (%s): done without it\n' "$package" "$why" >&2
@@ -122,12 +130,14 @@ as_root() {
 
 # install LOG REQUIRED OPTIONAL: installs two lists of missing packages.
 install() {
-  local log=$1 required=$2 optional=$3 package absent=
+  local log=$1 required=$2 optional=$3 package candidates absent=
   local -a names
   as_root apt-get update >>"$log" 2>&1 </dev/null ||
     printf 'note: apt-get update failed (%s); trying with the package lists at hand\n' "$log" >&2
+  # shellcheck disable=SC2046  # words
+  candidates=$(candidates_of $(names_in "$required"))
   for package in $(names_in "$required"); do
-    has_candidate "$package" || absent+=" $package"
+    grep -qxF -- "$package" <<<"$candidates" || absent+=" $package"
   done
   [[ -z $absent ]] || fail "the package lists of this system do not have:$absent
   Debian 12 and 13 and Ubuntu 24.04 have them. If this is one of those, is it online? See $log"
@@ -152,7 +162,7 @@ ensure_packages() {
   required=$(missing_of "$2")
   optional=$(missing_of "$3")
   # Once there are package lists, do not ask for root again for what they do not have.
-  if [[ -z $required && -n $optional ]] && has_candidate cmake; then
+  if [[ -z $required && -n $optional && -n $(candidates_of cmake) ]]; then
     optional=$(offered_of "$optional")
   fi
   [[ -n $required$optional ]] || return 0

@@ -13,7 +13,7 @@ source "$root/launch/build.sh"
 
 usage() {
   cat <<'USAGE'
-usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [--jobs N] [--no-torch]
+usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [--jobs N] [--torch]
 
   --data DIR         MovieLens files (ratings.dat, …), or "synthetic" for built-in data.
                      Default: what the experiment asks for. data/ml-1m (or ml-100k) of this
@@ -23,8 +23,8 @@ usage: quickstart.sh [--data DIR|synthetic] [--output DIR] [--experiment FILE] [
                      repository, named by the experiment and, if given, the data.
   --experiment FILE  what to train. Default: launch/experiments/movielens-1m.toml
   --jobs N           compilers at a time. Default: one a core, as far as memory allows.
-  --no-torch         do not install LibTorch where it is missing: the experiment does not need it,
-                     only --engine torch does, and it brings 300 packages along.
+  --torch            also install LibTorch, where it is missing: for --engine torch, which the
+                     experiment does not need. It brings 300 packages along.
 USAGE
 }
 
@@ -41,15 +41,15 @@ data=
 output=
 experiment=$root/launch/experiments/movielens-1m.toml
 jobs=$(default_jobs)
-optional_packages=$OPTIONAL_BUILD_PACKAGES$'\n'$TORCH_PACKAGES
+optional_packages=$OPTIONAL_BUILD_PACKAGES
 while [[ $# -gt 0 ]]; do
   case $1 in
     --data) data=$(option_value "$1" $# "${2-}") ;;
     --output) output=$(option_value "$1" $# "${2-}") ;;
     --experiment) experiment=$(option_value "$1" $# "${2-}") ;;
     --jobs) jobs=$(option_value "$1" $# "${2-}") ;;
-    --no-torch)
-      optional_packages=$OPTIONAL_BUILD_PACKAGES
+    --torch)
+      optional_packages+=$'\n'$TORCH_PACKAGES
       shift
       continue
       ;;
@@ -85,9 +85,22 @@ build_programs() {
   logged "$log" cmake --build "$build" --parallel "$jobs"
 }
 
+# fetch_data NAME: downloads that archive; a download that broke off goes on once. Its status is that
+# of dcn_data fetch: 4 where the download failed.
+fetch_data() {
+  local -a fetch=("$build/bin/dcn_data" fetch "$1" --directory "$root/data")
+  local status=0
+  "${fetch[@]}" || status=$?
+  if [[ $status -eq 4 && -s $root/data/$1.zip.part ]]; then
+    status=0
+    "${fetch[@]}" || status=$?
+  fi
+  return "$status"
+}
+
 # Sets `data`, and `is_own_data` when that is what the experiment's file asks for.
 obtain_data() {
-  local wanted
+  local wanted status=0
   is_own_data=
   [[ -z $data ]] || return 0
   wanted=$(sed -nE 's/^data *= *"([^"]*)".*/\1/p' "$experiment")
@@ -99,9 +112,15 @@ obtain_data() {
       return
       ;;
   esac
-  if [[ -e $data ]] || "$build/bin/dcn_data" fetch "$(basename "$data")" --directory "$root/data"; then
-    return
-  fi
+  [[ ! -e $data ]] || return 0
+  fetch_data "$(basename "$data")" || status=$?
+  [[ $status -ne 0 ]] || return 0
+  # Only where nothing came is there no network; all else is for the user to mend.
+  if [[ $status -ne 4 || -s $data.zip.part ]]; then
+    printf 'MovieLens could not be obtained (reason above). Mend that and start again, or train on\n'
+    printf 'synthetic data with --data synthetic\n'
+    return "$status"
+  fi >&2
   data=synthetic
   is_own_data=
   cat <<NOTICE

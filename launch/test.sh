@@ -12,6 +12,13 @@ source "$root/launch/packages.sh"
 # shellcheck source=launch/build.sh
 source "$root/launch/build.sh"
 
+case ${1-} in
+  -h | --help)
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 0
+    ;;
+esac
+
 build=$root/build
 log=$root/build/test.log
 mkdir -p "$build"
@@ -28,7 +35,10 @@ run_tests() {
     # Open MPI refuses to start for root unless it is told twice.
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   fi
-  ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel 2 "$@"
+  local status=0
+  ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel 2 "$@" || status=$?
+  list_skips "$build"
+  return "$status"
 }
 
 phase packages ensure_packages "$log" "$BUILD_PACKAGES"$'\n'"$TEST_PACKAGES" \

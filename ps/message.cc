@@ -40,6 +40,16 @@ std::string MessageTypeName(std::uint16_t type) {
       return "status";
     case MessageType::kFailure:
       return "failure";
+    case MessageType::kOpenSnapshots:
+      return "open-snapshots";
+    case MessageType::kQuerySnapshot:
+      return "query-snapshot";
+    case MessageType::kSnapshot:
+      return "snapshot";
+    case MessageType::kBeginRestore:
+      return "begin-restore";
+    case MessageType::kRestoreRows:
+      return "restore-rows";
   }
   return fmt::format("type {}", type);
 }
@@ -66,6 +76,20 @@ Status CheckLimits(std::span<const TableDefinition> tables) {
     return Error(StatusCode::kInvalidArgument,
                  "table '{}…': a name of {} bytes, at most {} are allowed",
                  table.name.substr(0, 32), table.name.size(), kMaxNameBytes);
+  }
+  return Status();
+}
+
+Status CheckLimits(const SnapshotPlace& place) {
+  if (place.nonce.size() > kMaxNameBytes) {
+    return Error(StatusCode::kInvalidArgument,
+                 "a snapshot's place has a nonce of {} bytes, at most {} are allowed",
+                 place.nonce.size(), kMaxNameBytes);
+  }
+  if (place.folder.size() > kMaxPathBytes) {
+    return Error(StatusCode::kInvalidArgument,
+                 "the folder for checkpoints has a path of {} bytes, at most {} are allowed",
+                 place.folder.size(), kMaxPathBytes);
   }
   return Status();
 }

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/byte_buffer.h"
 #include "common/status.h"
 #include "ps/protocol.h"
 
@@ -34,8 +35,16 @@ enum class MessageType : std::uint16_t {
   kPong = 14,
   kQueryStatus = 15,  // -> kStatus
   kStatus = 16,
-  kFailure = 18,  // answers any request
+  kFailure = 18,        // answers any request
+  kOpenSnapshots = 19,  // -> kDone
+  kQuerySnapshot = 21,  // -> kSnapshot
+  kSnapshot = 22,
+  kBeginRestore = 23,  // -> kDone
+  kRestoreRows = 25,   // -> kDone
 };
+
+/// The request id of a kPing or kPong that is a heartbeat: requests have ids from 1 up.
+inline constexpr std::uint64_t kHeartbeatId = 0;
 
 /// "push-pull", …; "type 77" for a number that is none.
 [[nodiscard]] std::string MessageTypeName(std::uint16_t type);
@@ -50,12 +59,17 @@ inline constexpr std::size_t kMaxTokenBytes = 256;
 inline constexpr std::size_t kMaxTables = 4096;
 inline constexpr std::size_t kMaxNodes = 65536;  // of a push: gradients name them with 16 bits
 inline constexpr std::uint32_t kMaxRanks = 65536;
-inline constexpr std::uint32_t kMaxShards = 4096;  // of one server
+inline constexpr std::uint64_t kMaxEpoch = std::uint64_t{1} << 62;  // there always is a next one
+inline constexpr std::uint64_t kMaxEpochJump = std::uint64_t{1} << 32;  // above the highest before
+inline constexpr std::uint32_t kMaxShards = 4096;                       // of one server
 inline constexpr std::size_t kMaxFailureTextBytes = 4096;
-inline constexpr std::size_t kMaxTextBytes = std::size_t{1} << 20;  // of a status
+inline constexpr std::size_t kMaxTextBytes = std::size_t{1} << 20;  // of a status, of a report
+inline constexpr std::size_t kMaxPathBytes = 4096;
 /// Values that one answer holds.
 inline constexpr std::size_t kMaxPulledValues = kMaxBodyBytes / sizeof(float) - 4;
 
+/// The request id of what a server tells unasked: a Failure, that the epoch is broken.
+inline constexpr std::uint64_t kUnasked = 0;
 /// Flags of a frame that this version knows: none. A frame with another one is refused.
 inline constexpr std::uint32_t kKnownFlags = 0;
 
@@ -65,6 +79,7 @@ inline constexpr std::uint32_t kKnownFlags = 0;
 /// Whether a message holds these; the encoders take it for granted. kInvalidArgument.
 [[nodiscard]] Status CheckLimits(std::span<const TableDefinition> tables);
 [[nodiscard]] Status CheckLimits(std::span<const RowsToPull> pull);
+[[nodiscard]] Status CheckLimits(const SnapshotPlace& place);
 
 // --- handshake ----------------------------------------------------------------------------------
 
@@ -80,6 +95,9 @@ struct Hello {
   std::uint32_t ranks = 1;
   std::string job;    // observers: empty
   std::string token;  // shared secret; empty where the server asks for none
+  /// Drawn by rank 0, the same for all ranks: tells this run from another one that has taken the
+  /// same job and epoch at the same time. Observers: 0.
+  std::uint64_t run = 0;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -140,15 +158,37 @@ struct CreateTablesMessage {
   std::vector<TableDefinition> tables;
 };
 
+struct OpenSnapshotsMessage {
+  std::uint32_t shard = 0;  // of the server
+  SnapshotPlace place;
+};
+
+struct QuerySnapshotMessage {
+  std::uint32_t shard = 0;
+  Step step = 0;
+};
+
+struct BeginRestoreMessage {
+  std::uint32_t shard = 0;
+  Step step = 0;
+  std::span<const float> step_sizes;
+};
+
+struct RestoreRowsMessage {
+  std::uint32_t shard = 0;
+  RowsToRestore rows;
+};
+
 /// The values of a pull, tables and rows in the order in which they were asked for.
 struct RowsMessage {
-  Step step = 0;  // the last step applied to them
+  Step step = 0;        // the last step applied to them
+  StepFlags flags = 0;  // the wishes of all ranks for that step
   std::span<const float> values;
 };
 
 // --- encoders: replace what `body` holds and reuse its memory -----------------------------------
 
-using Body = std::vector<std::byte>;
+using Body = ByteBuffer;
 
 void Encode(const Hello& hello, Body& body);
 void Encode(const Welcome& welcome, Body& body);
@@ -163,7 +203,15 @@ void EncodeAssign(std::uint32_t shard, TableId table, std::span<const Key> keys,
                   std::span<const float> values, Body& body);
 /// Makes room for `count` values and returns it: to be filled in before `body` is touched again.
 /// REQUIRES: count <= kMaxPulledValues.
-std::span<float> EncodeRows(Step step, std::size_t count, Body& body);
+std::span<float> EncodeRows(Step step, std::size_t count, Body& body, StepFlags flags = 0);
+/// REQUIRES: CheckLimits(place) is OK.
+void EncodeOpenSnapshots(std::uint32_t shard, const SnapshotPlace& place, Body& body);
+void EncodeQuerySnapshot(std::uint32_t shard, Step step, Body& body);
+void Encode(const SnapshotReport& report, Body& body);  // a text above kMaxTextBytes is cut
+void EncodeBeginRestore(std::uint32_t shard, Step step, std::span<const float> step_sizes,
+                        Body& body);
+/// Sizes as EncodeAssign's.
+void EncodeRestoreRows(std::uint32_t shard, const RowsToRestore& rows, Body& body);
 void EncodeText(std::string_view text, Body& body);  // kStatus; cut at kMaxTextBytes
 // The others (kDone, kEndJob, kPing, kPong, kQueryStatus) have empty bodies.
 
@@ -181,6 +229,13 @@ void EncodeText(std::string_view text, Body& body);  // kStatus; cut at kMaxText
 [[nodiscard]] Status DecodePushPull(std::span<const std::byte> body, PushPullMessage& out);
 [[nodiscard]] Status DecodePull(std::span<const std::byte> body, PullMessage& out);
 [[nodiscard]] Status DecodeAssign(std::span<const std::byte> body, AssignMessage& out);
+[[nodiscard]] Status DecodeOpenSnapshots(std::span<const std::byte> body,
+                                         OpenSnapshotsMessage& out);
+[[nodiscard]] Status DecodeQuerySnapshot(std::span<const std::byte> body,
+                                         QuerySnapshotMessage& out);
+[[nodiscard]] Result<SnapshotReport> DecodeSnapshot(std::span<const std::byte> body);
+[[nodiscard]] Status DecodeBeginRestore(std::span<const std::byte> body, BeginRestoreMessage& out);
+[[nodiscard]] Status DecodeRestoreRows(std::span<const std::byte> body, RestoreRowsMessage& out);
 [[nodiscard]] Result<RowsMessage> DecodeRows(std::span<const std::byte> body);
 [[nodiscard]] Result<std::string_view> DecodeText(std::span<const std::byte> body);
 [[nodiscard]] Status DecodeEmpty(MessageType type, std::span<const std::byte> body);

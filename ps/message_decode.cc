@@ -128,6 +128,7 @@ Result<Hello> DecodeHello(std::span<const std::byte> body) {
   hello.ranks = in.Read<std::uint32_t>("ranks");
   hello.job = in.ReadText("job", kMaxNameBytes);
   hello.token = in.ReadText("token", kMaxTokenBytes);
+  hello.run = in.Read<std::uint64_t>("run");
   CheckHello(in, hello);
   DCN_RETURN_IF_ERROR(in.status());
   return hello;
@@ -174,6 +175,9 @@ Status DecodePushPull(std::span<const std::byte> body, PushPullMessage& out) {
   const std::uint32_t nodes = in.ReadCount("count of nodes", kMaxNodes, sizeof(TreeNode));
   const std::uint32_t pushed = in.ReadCount("count of tables pushed", kMaxTables, kRowsHeadBytes);
   const std::uint32_t pulled = in.ReadCount("count of tables pulled", kMaxTables, kRowsHeadBytes);
+  const auto flags = in.Read<std::uint64_t>("flags");
+  out.push.flags = static_cast<StepFlags>(flags);
+  if (out.push.flags != flags) in.Fail("flags", "are {:#x}, above 32 bits", flags);
   out.push.nodes = in.ReadArray<TreeNode>("nodes", nodes);
   ReadGradients(in, pushed, out.gradients);
   ReadPull(in, pulled, out.pull);
@@ -199,11 +203,69 @@ Status DecodeAssign(std::span<const std::byte> body, AssignMessage& out) {
   return in.Finish();
 }
 
+Status DecodeOpenSnapshots(std::span<const std::byte> body, OpenSnapshotsMessage& out) {
+  MessageReader in("open-snapshots", body);
+  out.shard = in.Read<std::uint32_t>("shard");
+  out.place.folder = in.ReadText("folder", kMaxPathBytes);
+  out.place.nonce = in.ReadText("nonce", kMaxNameBytes);
+  out.place.epoch = in.Read<std::uint64_t>("epoch");
+  out.place.shard = in.Read<std::uint32_t>("shard of the job");
+  out.place.shards = in.Read<std::uint32_t>("shards");
+  if (out.place.shard >= out.place.shards) {
+    in.Fail("shard of the job", "is {} of {}", out.place.shard, out.place.shards);
+  }
+  return in.Finish();
+}
+
+Status DecodeQuerySnapshot(std::span<const std::byte> body, QuerySnapshotMessage& out) {
+  MessageReader in("query-snapshot", body);
+  out.shard = in.Read<std::uint32_t>("shard");
+  out.step = in.Read<Step>("step");
+  return in.Finish();
+}
+
+Result<SnapshotReport> DecodeSnapshot(std::span<const std::byte> body) {
+  MessageReader in("snapshot", body);
+  SnapshotReport report;
+  report.state = in.Read<SnapshotReport::State>("state");
+  report.step = in.Read<Step>("step");
+  report.rows = in.Read<std::uint64_t>("rows");
+  report.stall_seconds = in.Read<double>("stall_seconds");
+  report.text = in.ReadText("text", kMaxTextBytes);
+  if (report.state < SnapshotReport::State::kWriting ||
+      report.state > SnapshotReport::State::kFailed) {
+    in.Fail("state", "has the unknown number {}", static_cast<std::uint32_t>(report.state));
+  }
+  DCN_RETURN_IF_ERROR(in.Finish());
+  return report;
+}
+
+Status DecodeBeginRestore(std::span<const std::byte> body, BeginRestoreMessage& out) {
+  MessageReader in("begin-restore", body);
+  out.shard = in.Read<std::uint32_t>("shard");
+  out.step = in.Read<Step>("step");
+  const auto count = in.Read<std::uint32_t>("count of step sizes");
+  out.step_sizes = in.ReadArray<float>("step sizes", count);
+  return in.Finish();
+}
+
+Status DecodeRestoreRows(std::span<const std::byte> body, RestoreRowsMessage& out) {
+  MessageReader in("restore-rows", body);
+  out.shard = in.Read<std::uint32_t>("shard");
+  const RowsHead head = ReadRowsHead(in);
+  out.rows.table = head.table;
+  out.rows.keys = in.ReadArray<Key>("keys", head.keys);
+  out.rows.last_steps = in.ReadArray<std::uint32_t>("last steps", head.keys);
+  out.rows.records = in.ReadArray<float>("records", head.values());
+  return in.Finish();
+}
+
 Result<RowsMessage> DecodeRows(std::span<const std::byte> body) {
   MessageReader in("rows", body);
   RowsMessage rows;
   rows.step = in.Read<Step>("step");
-  const auto count = in.Read<std::uint64_t>("count of values");
+  const auto count = in.Read<std::uint32_t>("count of values");
+  rows.flags = in.Read<StepFlags>("flags");
   rows.values = in.ReadArray<float>("values", count);
   DCN_RETURN_IF_ERROR(in.Finish());
   return rows;

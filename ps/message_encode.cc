@@ -106,6 +106,7 @@ void Encode(const Hello& hello, Body& body) {
   out.Write(hello.ranks);
   WriteName(out, hello.job);
   out.WriteText(hello.token);
+  out.Write(hello.run);
 }
 
 void Encode(const Welcome& welcome, Body& body) {
@@ -141,6 +142,7 @@ void EncodePushPull(std::uint32_t shard, const PushRequest& push, std::span<cons
   out.WriteCount(push.nodes.size());
   WriteTableCount(out, push.gradients.size());
   WriteTableCount(out, pull.size());
+  out.Write(std::uint64_t{push.flags});
   out.WriteArray(push.nodes);
   for (const RowGradients& rows : push.gradients) WriteGradients(out, rows);
   WritePull(out, pull);
@@ -162,15 +164,61 @@ void EncodeAssign(std::uint32_t shard, TableId table, std::span<const Key> keys,
   out.WriteArray(values);
 }
 
-std::span<float> EncodeRows(Step step, std::size_t count, Body& body) {
+std::span<float> EncodeRows(Step step, std::size_t count, Body& body, StepFlags flags) {
   DCN_CHECK_LE(count, kMaxPulledValues);
   constexpr std::size_t kHeadBytes = 2 * sizeof(std::uint64_t);
   static_assert(kHeadBytes % kArrayAlignment == 0);
   // Not cleared: what is as long as the last one is not filled with zeros first.
   body.resize(kHeadBytes + count * sizeof(float));
   StoreLittleEndian(step, body.data());
-  StoreLittleEndian(static_cast<std::uint64_t>(count), body.data() + sizeof(std::uint64_t));
+  StoreLittleEndian(static_cast<std::uint32_t>(count), body.data() + sizeof(std::uint64_t));
+  StoreLittleEndian(flags, body.data() + sizeof(std::uint64_t) + sizeof(std::uint32_t));
   return {reinterpret_cast<float*>(body.data() + kHeadBytes), count};
+}
+
+void EncodeOpenSnapshots(std::uint32_t shard, const SnapshotPlace& place, Body& body) {
+  DCN_CHECK(CheckLimits(place).ok());
+  MessageWriter out(body);
+  out.Write(shard);
+  out.WriteText(place.folder);
+  out.WriteText(place.nonce);
+  out.Write(place.epoch);
+  out.Write(place.shard);
+  out.Write(place.shards);
+}
+
+void EncodeQuerySnapshot(std::uint32_t shard, Step step, Body& body) {
+  MessageWriter out(body);
+  out.Write(shard);
+  out.Write(step);
+}
+
+void Encode(const SnapshotReport& report, Body& body) {
+  MessageWriter out(body);
+  out.Write(report.state);
+  out.Write(report.step);
+  out.Write(report.rows);
+  out.Write(report.stall_seconds);
+  out.WriteText(Cut(report.text, kMaxTextBytes));
+}
+
+void EncodeBeginRestore(std::uint32_t shard, Step step, std::span<const float> step_sizes,
+                        Body& body) {
+  MessageWriter out(body);
+  out.Write(shard);
+  out.Write(step);
+  out.WriteCount(step_sizes.size());
+  out.WriteArray(step_sizes);
+}
+
+void EncodeRestoreRows(std::uint32_t shard, const RowsToRestore& rows, Body& body) {
+  DCN_CHECK_EQ(rows.last_steps.size(), rows.keys.size());
+  MessageWriter out(body);
+  out.Write(shard);
+  WriteRowsHead(out, rows.table, rows.keys.size(), rows.records.size());
+  out.WriteArray(rows.keys);
+  out.WriteArray(rows.last_steps);
+  out.WriteArray(rows.records);
 }
 
 void EncodeText(std::string_view text, Body& body) {

@@ -16,9 +16,10 @@ enum class OptimizerNumber : std::uint32_t { kAdam = 1, kLazyAdam = 2, kAdagrad 
 
 /// Status codes by their number, from 1. kOk has none: a failure is never one.
 inline constexpr std::array kNumberedStatusCodes = {
-    StatusCode::kInvalidArgument,  StatusCode::kNotFound,  StatusCode::kAlreadyExists,
-    StatusCode::kOutOfRange,       StatusCode::kDataLoss,  StatusCode::kUnavailable,
-    StatusCode::kDeadlineExceeded, StatusCode::kCancelled, StatusCode::kInternal,
+    StatusCode::kInvalidArgument,    StatusCode::kNotFound,  StatusCode::kAlreadyExists,
+    StatusCode::kOutOfRange,         StatusCode::kDataLoss,  StatusCode::kUnavailable,
+    StatusCode::kDeadlineExceeded,   StatusCode::kCancelled, StatusCode::kInternal,
+    StatusCode::kFailedPrecondition,
 };
 
 /// Nothing: kOk.

@@ -59,6 +59,14 @@ struct SgdOptions {
 
 using OptimizerOptions = std::variant<AdamOptions, LazyAdamOptions, AdagradOptions, SgdOptions>;
 
+/// Wishes that a rank attaches to its push of a step; the step has those of any rank.
+using StepFlags = std::uint32_t;
+/// The shard's rows, as they are after this step, go into a checkpoint.
+inline constexpr StepFlags kTakesSnapshot = 1;
+/// The rank was told to stop: all ranks end together.
+inline constexpr StepFlags kWantsStop = 2;
+inline constexpr StepFlags kKnownStepFlags = kTakesSnapshot | kWantsStop;
+
 /// What a table is. All ranks of a job define the same tables, in the same order.
 struct TableDefinition {
   std::string name;             // "embedding/movie_id"
@@ -94,6 +102,35 @@ struct PushRequest {
   float learning_rate = 0;  // of this step, the same on every rank; goes into the rate history
   std::span<const TreeNode> nodes;          // disjoint, in leaf order (RankNodes)
   std::span<const RowGradients> gradients;  // each table at most once
+  StepFlags flags = 0;                      // what this rank wants of the step
+};
+
+/// Where a shard writes its part of the job's checkpoints.
+struct SnapshotPlace {
+  std::string folder;        // of the job's checkpoints, an absolute path
+  std::string nonce;         // that the folder's file of that name holds (server/snapshot_place.h)
+  std::uint64_t epoch = 0;   // of the job
+  std::uint32_t shard = 0;   // this shard's number among all shards of the job
+  std::uint32_t shards = 1;  // of the job
+};
+
+/// How far a shard's snapshot is.
+struct SnapshotReport {
+  enum class State : std::uint32_t { kWriting = 1, kDone = 2, kFailed = 3 };
+  State state = State::kWriting;
+  Step step = 0;
+  std::uint64_t rows = 0;
+  double stall_seconds = 0;  // that copying rows took from the shard so far
+  std::string text;          // done: the file's record (JSON); failed: why; else: what its disk has
+                             // not answered, and for how long; empty: nothing
+};
+
+/// Rows as a snapshot has them.
+struct RowsToRestore {
+  TableId table = 0;
+  std::span<const Key> keys;                  // distinct
+  std::span<const std::uint32_t> last_steps;  // [keys.size()]: the step that a record stands at
+  std::span<const float> records;  // [keys.size(), weights and then each state of the optimizer]
 };
 
 }  // namespace dcn::ps

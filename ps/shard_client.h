@@ -4,6 +4,7 @@
 // does something else; a local shard does it all in the first. One request at a time.
 #pragma once
 
+#include <chrono>
 #include <span>
 
 #include "common/status.h"
@@ -38,10 +39,35 @@ class ShardClient {
   /// kUnavailable / kDeadlineExceeded (remote shards): names server, shard and request.
   [[nodiscard]] virtual Status Finish() = 0;
 
+  /// When the answer to the last request was there, Finish() having returned OK; the clock's epoch
+  /// where that is not known (requests that are done when they were started).
+  [[nodiscard]] virtual std::chrono::steady_clock::time_point answered_at() const { return {}; }
+
+  /// The wishes of all ranks for the step of the last push-pull, Finish() having returned OK.
+  [[nodiscard]] virtual StepFlags step_flags() const = 0;
+
   /// Sets rows' values, with a fresh optimizer state, as of the last applied step.
   /// values: [keys.size(), dimension]. For tests, imports and restores.
   [[nodiscard]] virtual Status Assign(TableId table, std::span<const Key> keys,
                                       std::span<const float> values) = 0;
+
+  // --- checkpoints; not while a request is under way ---------------------------------------------
+
+  /// Says where snapshots go, before a step with kTakesSnapshot.
+  /// kInvalidArgument: the shard's server cannot write there, or may not.
+  [[nodiscard]] virtual Status OpenSnapshots(const SnapshotPlace& place) = 0;
+
+  /// How far the snapshot of `step` is; asking helps it on. kOutOfRange: there is none.
+  [[nodiscard]] virtual Result<SnapshotReport> QuerySnapshot(Step step) = 0;
+
+  /// Takes a shard without rows to step `step`. step_sizes: [step], of dense-form Adam; may be
+  /// empty with other optimizers. kOutOfRange: it has rows, or has gone through a step. Both
+  /// may be repeated: the same again is no change.
+  [[nodiscard]] virtual Status BeginRestore(Step step, std::span<const float> step_sizes) = 0;
+
+  /// Creates rows as a snapshot had them. kInvalidArgument: sizes that do not fit, a row that is
+  /// there, or that stands twice. kOutOfRange: a last step above the shard's step.
+  [[nodiscard]] virtual Status RestoreRows(const RowsToRestore& rows) = 0;
 };
 
 }  // namespace dcn::ps

@@ -49,7 +49,8 @@ def parse_arguments():
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--train-fraction", type=float, default=0.75)
     parser.add_argument("--threads", type=int, default=0, help="of a fit; 0: all processors")
-    parser.add_argument("--precision", default="fp32", help="of our fits (default: fp32)")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"],
+                        help="of our fits (default: fp32)")
     parser.add_argument("--experiment", nargs="?", type=pathlib.Path,
                         const=_ROOT / "launch/experiments/movielens-1m.toml",
                         help="compare whole experiments; the file says what dcn_sweep runs, but "

@@ -22,18 +22,14 @@ fs::path FolderOf(const fs::path& path) {
 // no accident.
 constexpr int kMaxNames = 1000;
 
-Status SyncFolder(const fs::path& target) {
-  const fs::path path = FolderOf(target);
+}  // namespace
+
+Status SyncFolder(const fs::path& path) {
   FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   // EINVAL: a file system on which folders cannot be synced, and need not be.
   if (folder.is_open() && (::fsync(folder.get()) == 0 || errno == EINVAL)) return {};
-  const int error_number = errno;
-  return FileError(StatusCode::kInternal,
-                   fmt::format("{} is written, but cannot sync its folder", target.string()), path,
-                   error_number);
+  return FileError(StatusCode::kInternal, "cannot sync the folder", path, errno);
 }
-
-}  // namespace
 
 AtomicFile::AtomicFile(fs::path target, fs::path temporary, FileDescriptor file)
     : target_(std::move(target)), temporary_(std::move(temporary)), file_(std::move(file)) {}
@@ -90,6 +86,22 @@ Status AtomicFile::Append(std::span<const std::byte> bytes) {
   return Append(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
+Status AtomicFile::WriteAt(std::uint64_t offset, std::span<const std::byte> bytes) {
+  DCN_RETURN_IF_ERROR(failure_);
+  DCN_CHECK(file_.is_open());  // not committed yet
+  while (!bytes.empty()) {
+    const ssize_t written =
+        ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0) {
+      if (errno == EINTR) continue;  // nothing was written
+      return Fail("cannot write", errno);
+    }
+    offset += static_cast<std::uint64_t>(written);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
 Status AtomicFile::Commit() {
   DCN_RETURN_IF_ERROR(failure_);
   DCN_CHECK(file_.is_open());  // not committed yet
@@ -101,7 +113,9 @@ Status AtomicFile::Commit() {
     return Fail("cannot rename the finished file to", errno);
   }
   temporary_.clear();
-  failure_ = SyncFolder(target_);
+  if (const Status synced = SyncFolder(FolderOf(target_)); !synced.ok()) {
+    failure_ = Error(synced.code(), "{} is written, but: {}", target_.string(), synced.message());
+  }
   return failure_;
 }
 

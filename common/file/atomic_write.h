@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string_view>
@@ -34,6 +35,8 @@ class AtomicFile {
   /// first failure.
   Status Append(std::string_view bytes);
   Status Append(std::span<const std::byte> bytes);
+  /// The same at a place of its own; what lies between stays zero. Append goes on where it was.
+  Status WriteAt(std::uint64_t offset, std::span<const std::byte> bytes);
 
   /// Makes the file durable under its name; nothing may be appended afterwards.
   /// kInternal: not committed, the target is as it was (or, where only the sync of the folder
@@ -51,6 +54,9 @@ class AtomicFile {
   FileDescriptor file_;
   Status failure_;  // the first failure
 };
+
+/// Makes the entries of `folder` durable: what was made or renamed in it. kInternal: it cannot be.
+Status SyncFolder(const std::filesystem::path& folder);
 
 /// Writes one whole file through AtomicFile; same errors.
 Status WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);

@@ -1,6 +1,7 @@
 // An owned file descriptor, and the message of a failed system call on a file.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string_view>
 
@@ -38,6 +39,16 @@ class FileDescriptor {
  private:
   int fd_ = -1;
 };
+
+/// A file that is open for reading, and its size now.
+struct RegularFile {
+  FileDescriptor file;
+  std::size_t bytes = 0;
+};
+
+/// Opens a regular file. kNotFound: it is not there. kInvalidArgument: it may not be read, or is a
+/// folder, pipe or the like. kInternal: the system's error.
+Result<RegularFile> OpenRegularFile(const std::filesystem::path& path);
 
 /// "<what> <path>: <text of error_number>", for example "cannot write results/a.csv: No space left
 /// on device".

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -24,33 +25,40 @@ constexpr std::size_t kHeaderAlignment = 8;
 constexpr std::size_t kMaxHeaderBytes = 100'000'000;
 constexpr const char* kMetadataKey = "__metadata__";
 
-/// The product of the extents, or nothing when its size in bytes overflows.
-std::optional<std::size_t> FloatCount(const std::vector<std::size_t>& shape) {
-  std::size_t count = 1;
+constexpr std::pair<Dtype, std::string_view> kDtypeNames[] = {
+    {Dtype::kF32, "F32"}, {Dtype::kF64, "F64"}, {Dtype::kU32, "U32"}, {Dtype::kU64, "U64"}};
+
+std::string_view DtypeName(Dtype dtype) {
+  return kDtypeNames[static_cast<std::size_t>(dtype)].second;
+}
+
+/// The bytes of an array, or nothing when that overflows.
+std::optional<std::size_t> ByteCount(Dtype dtype, const std::vector<std::size_t>& shape) {
+  std::size_t bytes = DtypeBytes(dtype);
   for (const std::size_t extent : shape) {
-    if (__builtin_mul_overflow(count, extent, &count)) return std::nullopt;
+    if (__builtin_mul_overflow(bytes, extent, &bytes)) return std::nullopt;
   }
-  if (count > SIZE_MAX / sizeof(float)) return std::nullopt;
-  return count;
+  return bytes;
 }
 
 Result<std::string> MakeHeader(const std::filesystem::path& path,
-                               std::span<const TensorView> tensors,
+                               std::span<const TensorInfo> tensors,
                                const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[kMetadataKey] = metadata;
   std::set<std::string_view> names{kMetadataKey};
   std::size_t offset = 0;
-  for (const TensorView& tensor : tensors) {
+  for (const TensorInfo& tensor : tensors) {
     if (!names.insert(tensor.name).second) {
       return Error(StatusCode::kInvalidArgument, "cannot write {}: tensor name '{}' is {}",
                    path.string(), tensor.name,
                    tensor.name == kMetadataKey ? "reserved" : "there twice");
     }
-    DCN_CHECK(FloatCount(tensor.shape) == tensor.values.size());
-    const std::size_t end = offset + tensor.values.size_bytes();
-    header[tensor.name] = {
-        {"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    DCN_CHECK_EQ(offset % DtypeBytes(tensor.dtype), std::size_t{0});  // longer elements first
+    const std::size_t end = offset + tensor.bytes();
+    header[tensor.name] = {{"dtype", DtypeName(tensor.dtype)},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {offset, end}}};
     offset = end;
   }
   try {
@@ -66,8 +74,7 @@ Result<std::string> MakeHeader(const std::filesystem::path& path,
 
 /// One entry of a header, not yet compared with the others.
 struct Entry {
-  std::string name;
-  std::vector<std::size_t> shape;
+  TensorInfo info;
   std::size_t begin = 0;  // bytes from the header's end
   std::size_t end = 0;
 };
@@ -91,7 +98,9 @@ Result<Entry> ReadEntry(const std::string& name, const json& value, const std::s
     return Error(StatusCode::kDataLoss, "{}: expected an object of dtype, shape, data_offsets",
                  where);
   }
-  if (value["dtype"] != "F32") {
+  const auto dtype = std::ranges::find_if(
+      kDtypeNames, [&](const auto& known) { return value["dtype"] == known.second; });
+  if (dtype == std::end(kDtypeNames)) {
     return Error(StatusCode::kDataLoss, "{}: dtype is {}, expected \"F32\"", where,
                  value["dtype"].dump());
   }
@@ -103,12 +112,15 @@ Result<Entry> ReadEntry(const std::string& name, const json& value, const std::s
   if (!offsets || offsets->size() != 2 || (*offsets)[0] > (*offsets)[1]) {
     return Error(StatusCode::kDataLoss, "{}: data_offsets is no pair [begin, end]", where);
   }
-  Entry entry{name, std::move(*shape), (*offsets)[0], (*offsets)[1]};
-  const auto count = FloatCount(entry.shape);
-  if (!count || *count * sizeof(float) != entry.end - entry.begin) {
+  Entry entry{{name, dtype->first, std::move(*shape)}, (*offsets)[0], (*offsets)[1]};
+  const auto bytes = ByteCount(entry.info.dtype, entry.info.shape);
+  if (!bytes || *bytes != entry.end - entry.begin) {
     return Error(StatusCode::kDataLoss, "{}: its shape needs {} bytes, its data_offsets hold {}",
-                 where, count ? std::to_string(*count * sizeof(float)) : "more than 2^64",
-                 entry.end - entry.begin);
+                 where, bytes ? std::to_string(*bytes) : "more than 2^64", entry.end - entry.begin);
+  }
+  if (entry.begin % DtypeBytes(entry.info.dtype) != 0) {
+    return Error(StatusCode::kDataLoss, "{}: it begins at byte {}, which does not align {}", where,
+                 entry.begin, dtype->second);
   }
   return entry;
 }
@@ -135,8 +147,8 @@ Status CheckCover(const std::vector<Entry>& entries, std::size_t data_bytes,
   for (const Entry& entry : entries) {
     if (entry.begin != covered) {
       return Error(StatusCode::kDataLoss,
-                   "{}: tensor '{}' begins at byte {} of the data, expected {}", file, entry.name,
-                   entry.begin, covered);
+                   "{}: tensor '{}' begins at byte {} of the data, expected {}", file,
+                   entry.info.name, entry.begin, covered);
     }
     covered = entry.end;
   }
@@ -171,12 +183,32 @@ Result<std::string_view> HeaderText(std::span<const std::byte> bytes, const std:
 
 }  // namespace
 
-Status WriteSafetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
-                        const std::map<std::string, std::string>& metadata) {
+std::size_t DtypeBytes(Dtype dtype) { return dtype == Dtype::kF64 || dtype == Dtype::kU64 ? 8 : 4; }
+
+std::size_t TensorInfo::bytes() const {
+  const auto bytes = ByteCount(dtype, shape);
+  DCN_CHECK(bytes.has_value());
+  return *bytes;
+}
+
+Result<std::string> SafetensorsHeader(const std::filesystem::path& path,
+                                      std::span<const TensorInfo> tensors,
+                                      const std::map<std::string, std::string>& metadata) {
   DCN_ASSIGN_OR_RETURN(const std::string header, MakeHeader(path, tensors, metadata));
   std::string start;
   AppendLittleEndian<std::uint64_t>(header.size(), start);
   start += header;
+  return start;
+}
+
+Status WriteSafetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
+                        const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorInfo> infos;
+  for (const TensorView& tensor : tensors) {
+    infos.push_back({tensor.name, Dtype::kF32, tensor.shape});
+    DCN_CHECK_EQ(infos.back().bytes(), tensor.values.size_bytes());
+  }
+  DCN_ASSIGN_OR_RETURN(const std::string start, SafetensorsHeader(path, infos, metadata));
   DCN_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   DCN_RETURN_IF_ERROR(file.Append(start));
   for (const TensorView& tensor : tensors) {
@@ -186,6 +218,16 @@ Status WriteSafetensors(const std::filesystem::path& path, std::span<const Tenso
 }
 
 Result<SafetensorsFile> SafetensorsFile::Open(const std::filesystem::path& path) {
+  DCN_ASSIGN_OR_RETURN(SafetensorsFile file, OpenTyped(path));
+  for (const TensorInfo& tensor : file.infos_) {
+    if (tensor.dtype == Dtype::kF32) continue;
+    return Error(StatusCode::kDataLoss, "{}: tensor '{}': dtype is \"{}\", expected \"F32\"",
+                 file.name_, tensor.name, DtypeName(tensor.dtype));
+  }
+  return file;
+}
+
+Result<SafetensorsFile> SafetensorsFile::OpenTyped(const std::filesystem::path& path) {
   DCN_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::Open(path));
   SafetensorsFile file(path.string(), std::move(mapped));
   DCN_RETURN_IF_ERROR(file.ReadHeader());
@@ -207,17 +249,37 @@ Status SafetensorsFile::ReadHeader() {
     entries.push_back(std::move(entry));
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+    return std::tie(a.begin, a.end, a.info.name) < std::tie(b.begin, b.end, b.info.name);
   });
-  const auto data = file_.bytes().subspan(kLengthBytes + text.size());
+  header_ = file_.bytes().first(kLengthBytes + text.size());
+  const auto data = file_.bytes().subspan(header_.size());
   DCN_RETURN_IF_ERROR(CheckCover(entries, data.size(), name_));
   for (Entry& entry : entries) {
-    const auto* values = reinterpret_cast<const float*>(data.data() + entry.begin);
-    tensors_.push_back({std::move(entry.name),
-                        std::move(entry.shape),
-                        {values, (entry.end - entry.begin) / sizeof(float)}});
+    if (header_.size() % DtypeBytes(entry.info.dtype) != 0) {
+      return Error(StatusCode::kDataLoss, "{}: a header of {} bytes does not align tensor '{}'",
+                   name_, header_.size(), entry.info.name);
+    }
+    bytes_.push_back(data.subspan(entry.begin, entry.end - entry.begin));
+    if (entry.info.dtype == Dtype::kF32) {
+      const auto* values = reinterpret_cast<const float*>(bytes_.back().data());
+      tensors_.push_back(
+          {entry.info.name, entry.info.shape, {values, bytes_.back().size() / sizeof(float)}});
+    }
+    infos_.push_back(std::move(entry.info));
   }
   return {};
+}
+
+Result<std::span<const std::byte>> SafetensorsFile::Find(std::string_view name, Dtype dtype) const {
+  const auto found = std::ranges::find(infos_, name, &TensorInfo::name);
+  if (found == infos_.end()) {
+    return Error(StatusCode::kDataLoss, "{}: there is no tensor '{}'", name_, name);
+  }
+  if (found->dtype != dtype) {
+    return Error(StatusCode::kDataLoss, "{}: tensor '{}' is of {}, expected {}", name_, name,
+                 DtypeName(found->dtype), DtypeName(dtype));
+  }
+  return bytes_[static_cast<std::size_t>(found - infos_.begin())];
 }
 
 Result<TensorView> SafetensorsFile::Get(std::string_view name) const {

@@ -24,6 +24,12 @@ Status LostError(const Address& address, int error) {
                std::generic_category().message(error));
 }
 
+// Whoever listens there is not whom this process looks for.
+Status NotAFrame(const Address& address, FrameFault fault) {
+  return Error(StatusCode::kUnavailable, "{}: answers with what is no frame: {}",
+               address.ToString(), FrameFaultText(fault));
+}
+
 // Waits until the socket can be read or written.
 Status Await(int socket, short events, const Address& address, TimePoint deadline) {
   while (true) {
@@ -129,15 +135,13 @@ Result<BlockingConnection::Frame> BlockingConnection::ReceiveFrame(std::size_t m
   DCN_RETURN_IF_ERROR(ReceiveExactly(bytes, deadline));
   const auto decoded = DecodeFrameHeader(bytes, max_body_bytes);
   if (const auto* fault = std::get_if<FrameFault>(&decoded)) {
-    return Error(StatusCode::kDataLoss, "{}: answers with what is no frame: {}",
-                 address_.ToString(), FrameFaultText(*fault));
+    return NotAFrame(address_, *fault);
   }
   Frame frame{.header = std::get<FrameHeader>(decoded), .body = {}};
   frame.body.resize(frame.header.body_bytes);
   DCN_RETURN_IF_ERROR(ReceiveExactly(frame.body, deadline));
   if (!IsBodyIntact(frame.header, frame.body)) {
-    return Error(StatusCode::kDataLoss, "{}: answers with what is no frame: {}",
-                 address_.ToString(), FrameFaultText(FrameFault::kBodyChecksum));
+    return NotAFrame(address_, FrameFault::kBodyChecksum);
   }
   return frame;
 }

@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "common/byte_buffer.h"
 #include "common/file/file_descriptor.h"
 #include "common/net/address.h"
 #include "common/net/frame.h"
@@ -22,7 +22,7 @@ class BlockingConnection {
 
   struct Frame {
     FrameHeader header;
-    std::vector<std::byte> body;
+    ByteBuffer body;
   };
 
   /// Tries every address of the host's name. kUnavailable: no connection, says why; names the
@@ -37,7 +37,8 @@ class BlockingConnection {
   [[nodiscard]] Status SendFrame(const FrameHeader& header, std::span<const std::byte> body,
                                  TimePoint deadline);
 
-  /// Receives one frame. Also kDataLoss: what came is none.
+  /// Receives one frame. kUnavailable: the connection is gone, or what came is none: somebody else
+  /// listens there. kDeadlineExceeded.
   [[nodiscard]] Result<Frame> ReceiveFrame(std::size_t max_body_bytes, TimePoint deadline);
 
  private:

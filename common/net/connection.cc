@@ -19,6 +19,10 @@ using asio::ip::tcp;
 
 // A body's memory starts with at most this and doubles as bytes arrive.
 constexpr std::size_t kFirstBodyBytes = std::size_t{1} << 20;
+// One call to the system reads at most this.
+constexpr std::size_t kMostAtOnce = std::size_t{1} << 16;
+// Linux 6.15's TCP_RTO_MAX_MS, which older headers lack.
+constexpr int kTcpLongestRetransmissionPause = 44;
 
 std::string PeerText(const tcp::socket& socket) {
   boost::system::error_code error;
@@ -44,6 +48,9 @@ void SetUpSocket(tcp::socket& socket, std::chrono::milliseconds silence) {
   set(TCP_KEEPINTVL, 1);
   set(TCP_KEEPCNT, kProbes);
   set(TCP_USER_TIMEOUT, static_cast<int>(silence.count()));
+  // What was lost is sent again at least once a second. (The pauses double else: after a network
+  // was away for 3.5 s, the next attempt is at 6 s, when both ends have given each other up.)
+  set(kTcpLongestRetransmissionPause, 1000);
 }
 
 Status ReadEnd(const boost::system::error_code& error) {
@@ -64,14 +71,26 @@ Connection::Connection(tcp::socket socket, std::size_t max_queued_bytes,
     : socket_(std::move(socket)),
       peer_(PeerText(socket_)),
       max_queued_bytes_(max_queued_bytes),
-      has_work_(socket_.get_executor()) {
+      has_work_(socket_.get_executor()),
+      received_at_(std::chrono::steady_clock::now()),
+      sent_at_(received_at_) {
   SetUpSocket(socket_, silence);
 }
 
 asio::awaitable<Status> Connection::AsyncReadExactly(std::span<std::byte> bytes) {
   boost::system::error_code error;
-  bytes_received_ += co_await asio::async_read(socket_, asio::buffer(bytes.data(), bytes.size()),
-                                               asio::redirect_error(asio::use_awaitable, error));
+  // A long body may take a while, and a peer that sends it is alive: what has come of it counts at
+  // once.
+  std::size_t counted = 0;
+  const auto count = [&](const boost::system::error_code& failure, std::size_t so_far) {
+    if (so_far > counted) received_at_ = std::chrono::steady_clock::now();
+    bytes_received_ += so_far - std::exchange(counted, so_far);
+    return failure ? std::size_t{0} : kMostAtOnce;
+  };
+  const std::size_t all =
+      co_await asio::async_read(socket_, asio::buffer(bytes.data(), bytes.size()), count,
+                                asio::redirect_error(asio::use_awaitable, error));
+  count(error, all);  // Asio does not ask after the last part
   co_return error ? ReadEnd(error) : Status();
 }
 
@@ -124,6 +143,7 @@ asio::awaitable<void> Connection::AsyncWrite() {
                                               asio::redirect_error(asio::use_awaitable, error));
     queue_.pop_front();
     queued_bytes_ -= body_bytes + kFrameHeaderBytes;
+    sent_at_ = std::chrono::steady_clock::now();
     if (error) break;
   }
   Close();

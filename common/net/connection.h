@@ -21,12 +21,13 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "common/byte_buffer.h"
 #include "common/net/frame.h"
 #include "common/status.h"
 
 namespace dcn::net {
 
-using FrameBody = std::vector<std::byte>;
+using FrameBody = ByteBuffer;
 
 /// A frame ready to be written: checksums computed, the body shared so that it can be sent again.
 struct OutgoingFrame {
@@ -46,10 +47,13 @@ using ReadResult = std::variant<FrameHeader, FrameFault, Status>;
 /// one AsyncWrite at a time; the connection outlives both.
 class Connection {
  public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
   /// Sets the socket up: no delay of small frames, a vanished peer noticed within `silence` (of the
-  /// network; a peer that is just busy keeps its connection). max_queued_bytes: of bodies waiting.
+  /// network; a peer that is just busy keeps its connection). That is the last resort: heartbeats
+  /// (pulse.h) find out sooner. max_queued_bytes: of bodies waiting.
   Connection(boost::asio::ip::tcp::socket socket, std::size_t max_queued_bytes,
-             std::chrono::milliseconds silence = std::chrono::milliseconds(5000));
+             std::chrono::milliseconds silence = std::chrono::milliseconds(10'000));
 
   /// Reads the next frame; its body replaces `body`, whose memory is reused and grows only as bytes
   /// arrive. max_body_bytes: a longer body is FrameFault::kBodyTooLong.
@@ -73,9 +77,15 @@ class Connection {
 
   [[nodiscard]] boost::asio::any_io_executor executor() { return socket_.get_executor(); }
   [[nodiscard]] bool is_open() const { return socket_.is_open(); }
+  [[nodiscard]] bool is_finishing() const { return is_finishing_; }
   [[nodiscard]] std::size_t queued_bytes() const { return queued_bytes_; }
+  /// Parts of frames count as they come.
   [[nodiscard]] std::uint64_t bytes_received() const { return bytes_received_; }
   [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
+  /// When the last byte came, and when the last frame had gone; before the first: when the
+  /// connection was made.
+  [[nodiscard]] TimePoint received_at() const { return received_at_; }
+  [[nodiscard]] TimePoint sent_at() const { return sent_at_; }
   /// "HOST:PORT" of the other end, as it was when the connection was made.
   [[nodiscard]] const std::string& peer() const { return peer_; }
 
@@ -91,6 +101,8 @@ class Connection {
   boost::asio::steady_timer has_work_;  // cancelled when AsyncWrite has to look again
   std::uint64_t bytes_received_ = 0;
   std::uint64_t bytes_sent_ = 0;
+  TimePoint received_at_;
+  TimePoint sent_at_;
 };
 
 }  // namespace dcn::net

@@ -28,7 +28,7 @@
 namespace dcn::net {
 
 inline constexpr std::size_t kFrameHeaderBytes = 48;
-inline constexpr std::uint16_t kProtocolVersion = 1;
+inline constexpr std::uint16_t kProtocolVersion = 2;
 
 /// What a header says. Type and flags have no meaning here.
 struct FrameHeader {

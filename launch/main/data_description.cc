@@ -47,7 +47,7 @@ nlohmann::ordered_json RatingsPerJson(const RatingsPer& ratings) {
 Result<DataDescription> Describe(const data::Dataset& dataset,
                                  std::optional<double> train_fraction) {
   DataDescription description;
-  description.train_fraction = train_fraction.value_or(dataset.name() == "ml-100k" ? 0.8 : 0.75);
+  description.train_fraction = train_fraction.value_or(0.75);
   DCN_ASSIGN_OR_RETURN(const data::Split split,
                        data::MakeSplit(dataset.rows(), description.train_fraction));
   description.train_rows = split.train.size();

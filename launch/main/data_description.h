@@ -39,7 +39,7 @@ struct DataDescription {
   std::optional<double> noise_floor_rmse;
 };
 
-/// train_fraction: nothing stands for the experiment's, 0.8 for ml-100k and 0.75 for the others.
+/// train_fraction: nothing stands for dcn_worker's default, 0.75.
 /// Errors: as data::MakeSplit.
 Result<DataDescription> Describe(const data::Dataset& dataset,
                                  std::optional<double> train_fraction);

@@ -26,6 +26,7 @@ const MovieLensArchive kArchives[] = {
 constexpr int kCurlHttpError = 22;  // among others 416, the range is not there
 constexpr int kCurlNoRanges = 33;
 constexpr int kCurlBadResume = 36;
+constexpr int kCurlWriteError = 23;
 
 void Say(std::string_view line) { fmt::print(stderr, "{}\n", line); }
 
@@ -73,6 +74,11 @@ Status Download(const std::string& url, const fs::path& file) {
     DCN_ASSIGN_OR_RETURN(exit_code, RunCurl(url, file));
   }
   if (exit_code == 0) return Status();
+  if (exit_code == kCurlWriteError) {
+    return Error(StatusCode::kInvalidArgument,
+                 "cannot write {}: curl's message is above; make room or name another --directory",
+                 file.string());
+  }
   return Error(StatusCode::kUnavailable,
                "cannot download {}: curl ended with code {} (its message is above). Repeat the "
                "command to go on where it stopped; without a network, use --data synthetic",

@@ -2,15 +2,14 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <iostream>
 #include <optional>
-#include <sstream>
 #include <string>
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
 #include "common/log.h"
+#include "launch/main/command_line.h"
 #include "launch/main/data_description.h"
 #include "launch/main/data_fetch.h"
 #include "launch/main/exit_code.h"
@@ -54,7 +53,7 @@ Commands AddCommands(CLI::App& app, Options& options) {
       "synthesize", "write drawn ratings of MovieLens-1M's size and shape, in its format");
   commands.synthesize->add_option("DIR", options.output, "folder to write to")->required();
   commands.synthesize->add_option("--seed", options.seed, "another seed, another data set")
-      ->check(CLI::NonNegativeNumber)  // the conversion alone takes -1 for 2^64 - 1
+      ->transform(WholeNumber())
       ->capture_default_str();
   commands.synthesize
       ->add_option("--size", options.size, "full (1,000,209 ratings) or small (20,000)")
@@ -70,15 +69,15 @@ Commands AddCommands(CLI::App& app, Options& options) {
       ->add_option("--directory", options.directory, "the data comes into a folder in this one")
       ->capture_default_str();
   commands.fetch->add_option("--url", options.url, "a mirror of the archive");
-  commands.fetch->add_option("--md5", options.md5, "of the archive, where it is another one")
-      ->needs("--url");
+  commands.fetch->add_option("--md5", options.md5, "of the archive, where it is another one");
 
   commands.describe = app.add_subcommand(
       "describe", "print counts, rating histogram, vocabulary sizes and split sizes");
   commands.describe->add_option("DATA", options.source, "folder, 'synthetic' or 'synthetic-small'")
       ->required();
-  commands.describe->add_option("--train-fraction", options.train_fraction,
-                                "part that trains (default: 0.75, for ml-100k 0.8)");
+  commands.describe->add_option(
+      "--train-fraction", options.train_fraction,
+      "part that trains (default: 0.75; the MovieLens-100K experiment takes 0.8)");
   commands.describe->add_flag("--json", options.as_json, "as JSON");
   return commands;
 }
@@ -93,6 +92,9 @@ Status RunSynthesize(const Options& options) {
 }
 
 Status RunFetch(const Options& options) {
+  if (!options.md5.empty() && options.url.empty()) {
+    return Error(StatusCode::kInvalidArgument, "--md5: needs --url, the archive that it is of");
+  }
   DCN_ASSIGN_OR_RETURN(MovieLensArchive archive, FindMovieLensArchive(options.archive));
   if (!options.url.empty()) archive.url = options.url;
   if (!options.md5.empty()) archive.md5 = options.md5;
@@ -124,13 +126,11 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.require_subcommand(1);
   const Commands commands = AddCommands(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::ostringstream ignored;
-    if (app.exit(error, std::cout, ignored) == 0) return kExitDone;  // --help, --version
-    return Fail(kName,
-                Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what()));
+  const Result<std::string> text = ParseCommandLine(app, argc, argv);
+  if (!text.ok()) return Fail(kName, text.status());
+  if (!text->empty()) {
+    fmt::print("{}", *text);
+    return kExitDone;
   }
   const Status status = Run(options, commands);
   return status.ok() ? kExitDone : Fail(kName, status);

@@ -2,8 +2,10 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -43,11 +45,19 @@ Status PrintStatus(const ServerCommandOptions& options, const std::string& token
 
 Result<std::unique_ptr<ps::Server>> StartServer(const ServerCommandOptions& options,
                                                 std::string token) {
+  const std::string& root = options.checkpoint_root;
+  std::error_code error;
+  if (!root.empty() && !std::filesystem::is_directory(root, error)) {
+    return Error(StatusCode::kInvalidArgument,
+                 "--checkpoint-root {}: {}; make the folder, or name another", root,
+                 error ? error.message() : "it is not a folder");
+  }
   ps::ServerOptions server_options;
   server_options.listen = options.listen;
   server_options.shards = options.shards;
   server_options.token = std::move(token);
   server_options.is_insecure = options.is_insecure;
+  server_options.checkpoint_root = options.checkpoint_root;
   server_options.lease = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::duration<double>(options.lease_seconds));
   return ps::Server::Start(server_options);

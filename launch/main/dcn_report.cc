@@ -2,14 +2,13 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <iostream>
-#include <sstream>
 #include <string>
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
 #include "common/log.h"
+#include "launch/main/command_line.h"
 #include "launch/main/exit_code.h"
 #include "launch/main/program.h"
 #include "launch/main/version.h"
@@ -40,15 +39,11 @@ int Main(int argc, char** argv) {
   app.add_option("DIR", folder, "the --output folder of dcn_sweep")->required();
   app.add_option("--log-level", log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str();
-  app.set_config("--config", "", "TOML file with options under their names; the command line wins");
-  app.allow_config_extras(false);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::ostringstream ignored;
-    if (app.exit(error, std::cout, ignored) == 0) return kExitDone;  // --help, --version
-    return Fail(kName,
-                Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what()));
+  const Result<std::string> text = ParseCommandLine(app, argc, argv);
+  if (!text.ok()) return Fail(kName, text.status());
+  if (!text->empty()) {
+    fmt::print("{}", *text);
+    return kExitDone;
   }
   const Status status = Run(folder, log_level);
   return status.ok() ? kExitDone : Fail(kName, status);

@@ -30,6 +30,8 @@ constexpr ExitCode ToExitCode(StatusCode code) {
     case StatusCode::kUnavailable:
     case StatusCode::kDeadlineExceeded:
       return kExitLostPeer;
+    case StatusCode::kFailedPrecondition:
+      return kExitBadCheckpoint;
     case StatusCode::kCancelled:
       return kExitStopped;
     case StatusCode::kOutOfRange:

@@ -1,6 +1,7 @@
 // What every program's main() does: runs it, says on stderr why it failed, and gives the exit code.
 #pragma once
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -18,9 +19,11 @@ inline int Fail(std::string_view name, const Status& status) {
   return ToExitCode(status.code());
 }
 
-/// The exit code of `body(argc, argv)`; an exception is a bug, and ends in kExitFailed.
+/// The exit code of `body(argc, argv)`; an exception is a bug, and ends in kExitFailed. A file that
+/// grows past the limit of this process (ulimit -f) is an error of its write, no deadly signal.
 inline int RunProgram(std::string_view name, int (*body)(int argc, char** argv), int argc,
                       char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return body(argc, argv);
   } catch (const std::exception& error) {

@@ -36,18 +36,23 @@ ps::OptimizerOptions OptimizerFromName(std::string_view name) {
 
 nlohmann::json RunConfiguration(const WorkerOptions& options, const data::Dataset& dataset,
                                 const model::ModelSpec& spec) {
-  return {{"data", {{"name", dataset.name()}, {"fingerprint", dataset.fingerprint()}}},
-          {"train_fraction", options.train_fraction},
-          {"model", ModelJson(spec)},
-          {"seed", options.seed},
-          {"epochs", options.epochs},
-          {"max_steps", options.max_steps},
-          {"batch_size", options.batch_size},
-          {"slice_rows", options.slice_rows},
-          {"learning_rate", options.learning_rate},
-          {"optimizer", options.optimizer},
-          {"precision", options.precision},
-          {"engine", EngineName(options)}};
+  nlohmann::json configuration = {
+      {"data", {{"name", dataset.name()}, {"fingerprint", dataset.fingerprint()}}},
+      {"train_fraction", options.train_fraction},
+      {"model", ModelJson(spec)},
+      {"seed", options.seed},
+      {"epochs", options.epochs},
+      {"max_steps", options.max_steps},
+      {"batch_size", options.batch_size},
+      {"slice_rows", options.slice_rows},
+      {"learning_rate", options.learning_rate},
+      {"optimizer", options.optimizer},
+      {"precision", options.precision},
+      {"engine", EngineName(options)}};
+  // Only where they are not as ever, so that results from before there was a choice still compare.
+  if (options.device != "cpu") configuration["device"] = options.device;
+  if (options.reduce != "ordered") configuration["reduce"] = options.reduce;
+  return configuration;
 }
 
 }  // namespace dcn::launch

@@ -1,9 +1,10 @@
 #include "launch/main/server_options.h"
 
-#include <sstream>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
+#include "launch/main/command_line.h"
 #include "launch/main/version.h"
 #include "ps/message.h"
 
@@ -22,14 +23,16 @@ void AddOptions(CLI::App& app, ServerCommandOptions& options) {
                  "--token-file or --insecure")
       ->capture_default_str();
   app.add_option("--shards", options.shards, "shards of this server, each with a thread")
-      ->check(CLI::Range(std::uint32_t{1}, ps::kMaxShards))
+      ->transform(WholeNumber(1, ps::kMaxShards))
       ->capture_default_str();
   app.add_option("--lease", options.lease_seconds,
                  "seconds for which a job that lost a worker keeps its memory")
-      ->check(CLI::Range(0.0, kMaxLeaseSeconds))
+      ->check(NumberIn(0, kMaxLeaseSeconds))
       ->capture_default_str();
   app.add_option("--token-file", options.token_file,
                  "file with the secret that clients must know; readable for its owner only");
+  app.add_option("--checkpoint-root", options.checkpoint_root,
+                 "folder below which jobs may have their checkpoints written; without it nowhere");
   app.add_flag("--insecure", options.is_insecure,
                "listen beyond this machine without a token: everybody there may use it");
   app.add_option("--port-file", options.port_file,
@@ -38,8 +41,6 @@ void AddOptions(CLI::App& app, ServerCommandOptions& options) {
                  "print what the server at HOST:PORT holds and does, and end");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str();
-  app.set_config("--config", "", "TOML file with options under their names; the command line wins");
-  app.allow_config_extras(CLI::config_extras_mode::error);
 }
 
 }  // namespace
@@ -49,14 +50,8 @@ Result<ServerCommand> ParseServerOptions(int argc, const char* const* argv) {
   CLI::App app(kDescription, "dcn_ps");
   app.set_version_flag("--version", VersionText("dcn_ps"));
   AddOptions(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::ostringstream out;
-    std::ostringstream ignored;
-    if (app.exit(error, out, ignored) == 0) return ServerCommand(out.str());  // --help, --version
-    return Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what());
-  }
+  DCN_ASSIGN_OR_RETURN(std::string text, ParseCommandLine(app, argc, argv));
+  if (!text.empty()) return ServerCommand(std::move(text));
   return ServerCommand(std::move(options));
 }
 

@@ -13,7 +13,8 @@ struct ServerCommandOptions {
   std::string listen = "127.0.0.1:7070";  // HOST:PORT
   std::uint32_t shards = 1;
   double lease_seconds = 300;
-  std::string token_file;  // empty: no token
+  std::string token_file;       // empty: no token
+  std::string checkpoint_root;  // below which jobs may have checkpoints written; empty: nowhere
   bool is_insecure = false;
   std::string port_file;  // empty: none
   std::string status;     // HOST:PORT of a server to ask; empty: be a server

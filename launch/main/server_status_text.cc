@@ -19,6 +19,13 @@ namespace {
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
+// For who asks a lost server, not an input that is bad.
+Status NotAServer(const net::Address& address, std::string_view what) {
+  return Error(StatusCode::kUnavailable,
+               "{}: what answers is no parameter server of this version: {}", address.ToString(),
+               what);
+}
+
 // One connection to the server, which answers a request at a time.
 class StatusClient {
  public:
@@ -39,8 +46,11 @@ class StatusClient {
   Result<json> Query(Clock::time_point deadline) {
     DCN_ASSIGN_OR_RETURN(const ps::Body body, Ask(ps::MessageType::kQueryStatus, {},
                                                   ps::MessageType::kStatus, deadline));
-    DCN_ASSIGN_OR_RETURN(const std::string_view text, ps::DecodeText(body));
-    return ParseJson(text, fmt::format("status of {}", address_.ToString()));
+    const Result<std::string_view> text = ps::DecodeText(body);
+    if (!text.ok()) return NotAServer(address_, text.status().message());
+    Result<json> status = ParseJson(*text, "status");
+    if (!status.ok()) return NotAServer(address_, status.status().message());
+    return status;
   }
 
  private:
@@ -56,12 +66,13 @@ class StatusClient {
     const auto answer_type = static_cast<ps::MessageType>(answer.header.type);
     if (answer_type == wanted) return std::move(answer.body);
     if (answer_type != ps::MessageType::kFailure) {
-      return Error(StatusCode::kDataLoss, "{}: answers {} with {}", address_.ToString(),
-                   ps::MessageTypeName(static_cast<std::uint16_t>(type)),
-                   ps::MessageTypeName(answer.header.type));
+      return NotAServer(address_, fmt::format("answers {} with {}",
+                                              ps::MessageTypeName(static_cast<std::uint16_t>(type)),
+                                              ps::MessageTypeName(answer.header.type)));
     }
-    DCN_ASSIGN_OR_RETURN(const ps::Failure failure, ps::DecodeFailure(answer.body));
-    return Error(failure.code, "{}: {}", address_.ToString(), failure.text);
+    const Result<ps::Failure> failure = ps::DecodeFailure(answer.body);
+    if (!failure.ok()) return NotAServer(address_, failure.status().message());
+    return Error(failure->code, "{}: {}", address_.ToString(), failure->text);
   }
 
   net::Address address_;
@@ -85,6 +96,10 @@ std::string JobText(const json& job) {
       job.at("ranks").get<std::uint64_t>(), job.at("ended").get<std::uint64_t>());
   const auto broken = job.at("broken").get<std::string>();
   if (!broken.empty()) text += fmt::format("\n           {}", broken);
+  for (const json& rank : job.at("quiet")) {
+    text += fmt::format("\n           rank {} has been silent for {:.1f} s",
+                        rank.at("rank").get<std::uint64_t>(), rank.at("seconds").get<double>());
+  }
   return text;
 }
 
@@ -170,8 +185,7 @@ Result<std::string> StatusText(const json& before, const json& after) {
   try {
     return MakeText(before, after);
   } catch (const json::exception& error) {
-    return Error(StatusCode::kDataLoss, "a status of another version of this program: {}",
-                 error.what());
+    return Error(StatusCode::kDataLoss, "status: {}", error.what());
   }
 }
 
@@ -183,7 +197,9 @@ Result<std::string> QueryStatusText(const net::Address& address, const std::stri
   DCN_ASSIGN_OR_RETURN(const json before, client.Query(deadline));
   std::this_thread::sleep_for(interval);
   DCN_ASSIGN_OR_RETURN(const json after, client.Query(deadline + interval));
-  return StatusText(before, after);
+  Result<std::string> text = StatusText(before, after);
+  if (!text.ok()) return NotAServer(address, text.status().message());
+  return text;
 }
 
 }  // namespace dcn::launch

@@ -12,8 +12,8 @@
 namespace dcn::launch {
 
 /// Asks the server at `address` twice, `interval` apart, and returns StatusText. token: may be
-/// empty. kUnavailable, kDeadlineExceeded: no answer by `timeout`; names the address.
-/// kInvalidArgument: the token was refused. kDataLoss: what answers is no parameter server.
+/// empty. kUnavailable, kDeadlineExceeded: no answer by `timeout`, or what answers is no parameter
+/// server of this version; names the address. kInvalidArgument: the token was refused.
 [[nodiscard]] Result<std::string> QueryStatusText(const net::Address& address,
                                                   const std::string& token,
                                                   std::chrono::milliseconds interval,

@@ -3,23 +3,28 @@
 
 #include <chrono>
 #include <csignal>
+#include <initializer_list>
+#include <optional>
 
 namespace dcn::launch {
 
-/// Holds the two signals back from its construction on, in this thread and those it starts later.
-/// The first one that comes is reported by is_requested(); from then on a second one ends the
+/// Holds its signals back from its construction on, in this thread and those it starts later.
+/// The first one that comes is reported by AwaitRequest(); from then on a second one ends the
 /// process at once, as without this object.
 /// Thread safety: questions come from the constructing thread.
 class StopSignal {
  public:
-  StopSignal();
+  StopSignal(std::initializer_list<int> signals = {SIGINT, SIGTERM});
 
-  /// Whether a signal has come.
-  [[nodiscard]] bool is_requested() { return AwaitRequest(std::chrono::milliseconds(0)); }
-  /// The same, waiting for one as long as `timeout`.
+  /// Whether a signal has come; waits for one as long as `timeout`.
   [[nodiscard]] bool AwaitRequest(std::chrono::milliseconds timeout);
-  /// Its name ("SIGINT"), once is_requested() has said yes.
-  [[nodiscard]] const char* name() const;
+  /// Its name ("SIGINT"), once AwaitRequest() has said yes.
+  [[nodiscard]] const char* name() const { return NameOf(received_); }
+
+  /// Waits for the next signal, and takes it; nothing: none came within `timeout`. For a thread
+  /// that does nothing else; the process is not ended by further ones.
+  [[nodiscard]] std::optional<int> AwaitSignal(std::chrono::milliseconds timeout) const;
+  [[nodiscard]] static const char* NameOf(int signal);
 
  private:
   sigset_t signals_;

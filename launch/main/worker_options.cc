@@ -1,15 +1,14 @@
 #include "launch/main/worker_options.h"
 
-#include <algorithm>
-#include <limits>
 #include <set>
-#include <sstream>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
-#include "common/thread_pool.h"
+#include "common/net/address.h"
+#include "launch/main/command_line.h"
 #include "launch/main/version.h"
+#include "ps/message.h"
 #include "ps/partition.h"
 
 namespace dcn::launch {
@@ -19,12 +18,6 @@ constexpr const char* kDescription =
     "Trains one Deep & Cross Network on MovieLens ratings and evaluates it on the test set.\n"
     "Writes result.json, model.safetensors and vocabulary.json to --output.";
 
-// A CLI11 validator with the range in its message.
-template <typename T>
-CLI::Range InRange(T least, T most) {
-  return CLI::Range(least, most);
-}
-
 void AddDataOptions(CLI::App& app, WorkerOptions& options) {
   app.add_option(
       "--data", options.data,
@@ -33,7 +26,8 @@ void AddDataOptions(CLI::App& app, WorkerOptions& options) {
   app.add_option("--data-cache", options.data_cache,
                  "folder that keeps the encoded data for the next run");
   app.add_option("--train-fraction", options.train_fraction,
-                 "part of the ratings that trains; the rest tests (above 0, below 1)")
+                 "part of the ratings that trains; the rest tests")
+      ->check(NumberThat("above 0 and below 1", [](double part) { return part > 0 && part < 1; }))
       ->capture_default_str();
 }
 
@@ -43,118 +37,218 @@ void AddTrainingOptions(CLI::App& app, WorkerOptions& options) {
       ->check(CLI::IsMember({"dcn", "dcn-lowrank", "dnn"}))
       ->capture_default_str();
   app.add_option("--seed", options.seed, "seed of the first weights")
-      ->check(CLI::NonNegativeNumber)
+      ->transform(WholeNumber())
       ->capture_default_str();
   app.add_option("--epochs", options.epochs, "passes over the training ratings")
-      ->check(InRange<std::uint64_t>(1, 1'000'000))
+      ->transform(WholeNumber(1, 1'000'000))
       ->capture_default_str();
   app.add_option("--max-steps", options.max_steps, "end after so many steps; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
+      ->transform(WholeNumber())
       ->capture_default_str();
   app.add_option("--batch-size", options.batch_size, "ratings a step, over all workers together")
-      ->check(InRange<std::uint64_t>(1, 1U << 24U))
+      ->transform(WholeNumber(1, 1U << 24U))
       ->capture_default_str();
   app.add_option("--slice-rows", options.slice_rows,
                  "ratings in a slice, the unit of work of one thread; part of the result")
-      ->check(InRange<std::uint64_t>(1, 65536))
+      ->transform(WholeNumber(1, 65536))
       ->capture_default_str();
-  app.add_option("--learning-rate", options.learning_rate, "step size (above 0, at most 1000)")
+  app.add_option("--learning-rate", options.learning_rate, "step size")
+      ->check(NumberThat("above 0 and at most 1000",
+                         [](double rate) { return rate > 0 && rate <= 1000; }))
       ->capture_default_str();
   app.add_option("--optimizer", options.optimizer,
                  "adam (dense form: every row moves at every step), lazy-adam, adagrad, sgd")
       ->check(CLI::IsMember({"adam", "lazy-adam", "adagrad", "sgd"}))
       ->capture_default_str();
-  app.add_option("--precision", options.precision, "of products and weights")
-      ->check(CLI::IsMember({"fp32"}))
+  app.add_option("--precision", options.precision,
+                 "of what matrix products read: fp32, or bf16 (engine onednn, on processors with "
+                 "avx512_bf16 or amx_bf16); weights, optimizer and sums are float32 with both")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
       ->capture_default_str();
 }
 
 void AddMachineOptions(CLI::App& app, WorkerOptions& options) {
-  app.add_option("--threads", options.threads,
-                 "computing threads; 0: the processors this process may use")
-      ->check(InRange(0, 1024))
-      ->capture_default_str();
-  app.add_option("--shards", options.shards,
-                 "parameter server shards in this process; 0: one for each thread")
-      ->check(InRange<std::uint32_t>(0, ps::kVirtualBuckets))
+  app.add_option(
+         "--threads", options.threads,
+         "computing threads of this process; 0: the processors that it may use, shared with "
+         "the workers that may use the same")
+      ->transform(WholeNumber(0, 1024))
       ->capture_default_str();
   app.add_option(
-         "--engine", options.engine,
-         "onednn (explicit formulas), torch (LibTorch's autograd, the reference), auto: onednn")
+         "--shards", options.shards,
+         "parameter server shards in this process; 0: one for each thread, or one where there "
+         "are several workers")
+      ->transform(WholeNumber(0, ps::kVirtualBuckets))
+      ->capture_default_str();
+  app.add_option("--engine", options.engine,
+                 "onednn (explicit formulas), torch (LibTorch's autograd, the reference; on GPUs, "
+                 "too), auto: "
+                 "torch with --device cuda, else onednn")
       ->check(CLI::IsMember({"auto", "onednn", "torch"}))
       ->capture_default_str();
-  app.add_option("--device", options.device, "where the model is computed")
-      ->check(CLI::IsMember({"auto", "cpu"}))
+  app.add_option("--device", options.device,
+                 "where the model is computed: cpu, cuda (a GPU for each worker; with a LibTorch "
+                 "that has CUDA), auto: cuda where --engine torch can use it, else cpu")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
+  app.add_option("--reduce", options.reduce,
+                 "how the workers' dense gradients are summed: ordered (one answer, bit for bit), "
+                 "fast (NCCL's all-reduce, with --device cuda: the answer's last bits depend on "
+                 "the number of workers and on the machine)")
+      ->check(CLI::IsMember({"ordered", "fast"}))
+      ->capture_default_str();
+}
+
+std::vector<std::string> SplitAtCommas(const std::string& text) {
+  std::vector<std::string> parts = {""};
+  for (const char c : text) {
+    if (c == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+// For CLI11: what is wrong with the value of --servers; "" where nothing is.
+std::string CheckServers(const std::string& text) {
+  std::set<std::string> seen;
+  for (const std::string& server : SplitAtCommas(text)) {
+    const Result<net::Address> address = net::ParseAddress(server);
+    if (!address.ok()) return address.status().message();
+    if (address->port == 0) return fmt::format("{} has no port that can be connected to", server);
+    if (!seen.insert(server).second) return fmt::format("{} stands there twice", server);
+  }
+  return {};
+}
+
+void AddJobOptions(CLI::App& app, WorkerOptions& options) {
+  app.add_option_function<std::string>(
+         "--servers",
+         [&options](const std::string& text) { options.servers = SplitAtCommas(text); },
+         "HOST:PORT,… of the dcn_ps processes that hold the shards; without it the workers hold "
+         "them")
+      ->check(CLI::Validator(CheckServers, "HOST:PORT,…"));
+  app.add_option("--job", options.job, "the run's name on the servers")->capture_default_str();
+  app.add_option("--token-file", options.token_file,
+                 "file with the servers' shared secret; only its owner may read it");
+  app.add_option("--connect-timeout", options.connect_timeout,
+                 "seconds within which all servers, and all workers, must be there")
+      ->check(NumberIn(0.001, 86'400))
+      ->capture_default_str();
+  app.add_option("--request-timeout", options.request_timeout,
+                 "seconds that a request to a server, or an exchange with the other workers, may "
+                 "take; the slowest worker is waited for as long")
+      ->check(NumberIn(0.001, 86'400))
+      ->capture_default_str();
+}
+
+void AddCheckpointOptions(CLI::App& app, WorkerOptions& options) {
+  app.add_option("--checkpoint-dir", options.checkpoint_dir,
+                 "folder for checkpoints of the whole run, on a file system that all workers and "
+                 "servers share; without it there are none");
+  app.add_option("--checkpoint-every", options.checkpoint_every,
+                 "steps from one checkpoint to the next; 0: only after the last step, and where a "
+                 "signal stops the run")
+      ->transform(WholeNumber())
+      ->capture_default_str();
+  app.add_option("--checkpoint-keep", options.checkpoint_keep,
+                 "checkpoints that stay, the newest ones")
+      ->transform(WholeNumber(1, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--checkpoint-timeout", options.checkpoint_timeout,
+                 "seconds that the end of the run waits for its last checkpoint; one that is not "
+                 "written by then, the disk being slow or hanging, has failed")
+      ->check(NumberIn(0.001, 86'400))
+      ->capture_default_str();
+  app.add_flag("--resume", options.resume,
+               "go on from the newest usable checkpoint in --checkpoint-dir, on any number of "
+               "workers, servers and threads; begin at the beginning where there is none yet");
+  app.add_option(
+      "--inspect-checkpoint", options.inspected_checkpoint,
+      "verify the checkpoint in this folder (or the newest of a --checkpoint-dir), print "
+      "what it is, and end");
 }
 
 void AddOutputOptions(CLI::App& app, WorkerOptions& options) {
   app.add_option("--output", options.output,
                  "folder for the results; without it they are only printed");
   app.add_flag("--predictions", options.predictions, "also write predictions.csv");
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
+  app.add_option("--trace", options.trace,
+                 "file for what each thread did when, in Chrome's trace format (ui.perfetto.dev "
+                 "opens it)");
+  app.add_option("--step-file", options.step_file,
+                 "empty file, on tmpfs such as /dev/shm, that tells after every step how far the "
+                 "run has come, even when it is killed; for what starts it again");
+  app.add_option("--log-level", options.log_level,
+                 "trace, debug, info, warning, error, critical or off")
       ->capture_default_str();
 }
 
-// A TOML value as it would stand on the command line; nothing for what no option takes.
-std::optional<std::string> CommandLineValue(const toml::node& node) {
-  if (const auto text = node.value_exact<std::string>()) return *text;
-  if (const auto flag = node.value_exact<bool>()) return *flag ? "true" : "false";
-  if (const auto whole = node.value_exact<std::int64_t>()) return fmt::format("{}", *whole);
-  if (const auto number = node.value_exact<double>()) return fmt::format("{}", *number);
-  return std::nullopt;
-}
-
-// Turns the file into arguments that stand before the command line's own.
-Status ReadConfig(const std::string& file, const CLI::App& app, WorkerOptions& options,
-                  std::vector<std::string>& arguments) {
-  toml::table table;
-  try {
-    table = toml::parse_file(file);
-  } catch (const toml::parse_error& error) {
-    return Error(StatusCode::kInvalidArgument, "{}:{}: {}", file, error.source().begin.line,
-                 error.description());
-  }
-  for (const auto& [key, node] : table) {
-    const auto line = key.source().begin.line;
-    if (key.str() == "model" && node.is_table()) {
-      DCN_ASSIGN_OR_RETURN(options.model_table, ParseModelTable(*node.as_table(), file));
-      continue;
-    }
-    const std::string name = fmt::format("--{}", key.str());
-    if (name == "--config" || app.get_option_no_throw(name) == nullptr) {
-      return Error(StatusCode::kInvalidArgument,
-                   "{}:{}: unknown key '{}'; a key is an option of dcn_worker without its dashes",
-                   file, line, key.str());
-    }
-    const std::optional<std::string> value = CommandLineValue(node);
-    if (!value) {
-      return Error(StatusCode::kInvalidArgument, "{}:{}: {}: expected one value", file, line,
-                   key.str());
-    }
-    arguments.push_back(fmt::format("{}={}", name, *value));
-  }
-  return Status();
-}
-
 Status CheckRanges(const WorkerOptions& options) {
+  if (!options.inspected_checkpoint.empty()) return Status();
+  if (options.checkpoint_dir.empty() && (options.resume || options.checkpoint_every > 0)) {
+    return Error(StatusCode::kInvalidArgument, "{}: needs --checkpoint-dir, the folder",
+                 options.resume ? "--resume" : "--checkpoint-every");
+  }
   if (options.data.empty()) {
     return Error(StatusCode::kInvalidArgument,
                  "--data is missing: name the folder of MovieLens-1M or -100K, or 'synthetic'");
-  }
-  if (!(options.train_fraction > 0 && options.train_fraction < 1)) {
-    return Error(StatusCode::kInvalidArgument, "--train-fraction: {} is not above 0 and below 1",
-                 options.train_fraction);
-  }
-  if (!(options.learning_rate > 0 && options.learning_rate <= 1000)) {
-    return Error(StatusCode::kInvalidArgument,
-                 "--learning-rate: {} is not above 0 and at most 1000", options.learning_rate);
   }
   if (options.predictions && options.output.empty()) {
     return Error(StatusCode::kInvalidArgument,
                  "--predictions: needs --output, the folder to write predictions.csv to");
   }
+  if (!options.servers.empty() && options.shards != 0) {
+    return Error(StatusCode::kInvalidArgument,
+                 "--shards: with --servers, shards are where dcn_ps is (dcn_ps --shards)");
+  }
+  if (options.servers.empty() && !options.token_file.empty()) {
+    return Error(StatusCode::kInvalidArgument, "--token-file: needs --servers, who ask for it");
+  }
+  if (const Status status = ps::CheckJobName(options.job); !status.ok()) {
+    return Error(StatusCode::kInvalidArgument, "--job: {}", status.message());
+  }
   return Status();
+}
+
+void AddOptions(CLI::App& app, WorkerOptions& options) {
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.set_version_flag("--version", VersionText("dcn_worker"));
+  AddDataOptions(app, options);
+  AddTrainingOptions(app, options);
+  AddMachineOptions(app, options);
+  AddJobOptions(app, options);
+  AddCheckpointOptions(app, options);
+  AddOutputOptions(app, options);
+}
+
+// Takes the [model] table.
+TableHandler ModelInto(WorkerOptions& options) {
+  return [&options](const std::string& key, const toml::table& table,
+                    const std::string& file) -> Result<bool> {
+    if (key != "model") return false;
+    DCN_ASSIGN_OR_RETURN(options.model_table, ParseModelTable(table, file));
+    return true;
+  };
+}
+
+Status CheckVariant(const toml::table* training, const toml::table& variant,
+                    const std::string& file, WorkerOptions options) {
+  CLI::App app(kDescription, "dcn_worker");
+  AddOptions(app, options);
+  const TableHandler model_into = ModelInto(options);
+  for (const toml::table* const settings : {training, variant["training"].as_table()}) {
+    if (settings != nullptr) DCN_RETURN_IF_ERROR(ApplyTable(*settings, file, app, model_into));
+  }
+  if (const toml::node* const model = variant.get("model")) {
+    DCN_RETURN_IF_ERROR(ApplyKey("model", *model, file, app, model_into));
+  }
+  const Status status = CheckRanges(options);
+  if (status.ok()) return status;
+  return Error(status.code(), "{}:{}: variant {}: {}", file, variant.source().begin.line,
+               variant["name"].value_or(std::string()), status.message());
 }
 
 }  // namespace
@@ -162,47 +256,28 @@ Status CheckRanges(const WorkerOptions& options) {
 Result<WorkerCommand> ParseWorkerOptions(int argc, const char* const* argv) {
   WorkerOptions options;
   CLI::App app(kDescription, "dcn_worker");
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.set_version_flag("--version", VersionText("dcn_worker"));
-  std::string config;
-  app.add_option("--config", config,
-                 "TOML file with options under their names; the command line wins");
-  AddDataOptions(app, options);
-  AddTrainingOptions(app, options);
-  AddMachineOptions(app, options);
-  AddOutputOptions(app, options);
-
-  const std::vector<std::string> own(argv + 1, argv + argc);
-  const auto parse = [&app](std::vector<std::string> arguments) -> Result<std::string> {
-    try {
-      std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-      app.parse(arguments);
-      return std::string();
-    } catch (const CLI::ParseError& error) {
-      std::ostringstream out;
-      std::ostringstream ignored;
-      if (app.exit(error, out, ignored) == 0) return out.str();  // --help, --version
-      return Error(StatusCode::kInvalidArgument, "{}; --help lists all options", error.what());
-    }
-  };
-  DCN_ASSIGN_OR_RETURN(std::string text, parse(own));
+  AddOptions(app, options);
+  DCN_ASSIGN_OR_RETURN(std::string text, ParseCommandLine(app, argc, argv, ModelInto(options)));
   if (!text.empty()) return WorkerCommand(std::move(text));
-  if (!config.empty()) {
-    std::vector<std::string> arguments;
-    DCN_RETURN_IF_ERROR(ReadConfig(config, app, options, arguments));
-    const bool names_model = app.count("--model") > 0;
-    arguments.insert(arguments.end(), own.begin(), own.end());
-    const Result<std::string> parsed = parse(std::move(arguments));
-    if (!parsed.ok()) {
-      return Error(StatusCode::kInvalidArgument, "{} (options of {} included)",
-                   parsed.status().message(), config);
-    }
-    if (names_model) options.model_table.reset();
-  }
+  if (app.count("--model") > 0) options.model_table.reset();
   DCN_RETURN_IF_ERROR(CheckRanges(options));
-  if (options.threads == 0) options.threads = AvailableProcessors();
-  if (options.shards == 0) options.shards = static_cast<std::uint32_t>(options.threads);
   return WorkerCommand(std::move(options));
+}
+
+Status CheckExperimentOptions(const std::string& file, const WorkerOptions& given) {
+  try {
+    const toml::table experiment = toml::parse_file(file);
+    const toml::array* const variants = experiment["variant"].as_array();
+    if (variants == nullptr) return Status();
+    for (const toml::node& variant : *variants) {
+      DCN_RETURN_IF_ERROR(
+          CheckVariant(experiment["training"].as_table(), *variant.as_table(), file, given));
+    }
+    return Status();
+  } catch (const toml::parse_error& error) {
+    return Error(StatusCode::kInvalidArgument, "{}:{}: not TOML: {}", file,
+                 error.source().begin.line, error.description());
+  }
 }
 
 }  // namespace dcn::launch

@@ -1,30 +1,33 @@
 #include "launch/main/worker_run.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
-#include "common/clock.h"
 #include "common/thread_pool.h"
+#include "launch/job/device_reduction.h"
+#include "launch/job/exit_guard.h"
+#include "launch/job/run_checkpoints.h"
+#include "launch/job/run_shards.h"
+#include "launch/job/run_trace.h"
+#include "launch/main/exit_code.h"
 #include "launch/main/progress_line.h"
 #include "launch/main/run_configuration.h"
 #include "launch/main/version.h"
-#include "ps/server/local_shard.h"
-#include "ps/server/shard.h"
-#include "worker/communicator/local.h"
-#include "worker/data/encoded_cache.h"
-#include "worker/data/split.h"
+#include "worker/communicator/collectives.h"
 #include "worker/export/machine.h"
 #include "worker/export/model_file.h"
 #include "worker/export/predictions.h"
 #include "worker/export/result.h"
-#include "worker/model/onednn_model.h"
-#include "worker/model/torch_loader.h"
 #include "worker/train/evaluator.h"
 #include "worker/train/frozen_batches.h"
 #include "worker/train/parameters.h"
@@ -34,123 +37,227 @@
 namespace dcn::launch {
 namespace {
 
-// What a run consists of, in the order in which it is built.
-struct Run {
-  data::Dataset dataset;
-  data::Split split;
-  model::ModelSpec spec;
-  nlohmann::json configuration;
-  Stopwatch since_start;
-};
-
-// The shards of this process and the trainer's way to them.
-struct LocalShards {
-  std::vector<std::unique_ptr<ps::Shard>> shards;
-  train::Shards clients;
-};
-
 struct Outcome {
+  double startup_seconds = 0;
   train::Training training;
   train::Evaluation evaluation;
-  train::Parameters parameters;
-  std::string engine;
+  std::optional<train::Parameters> parameters;  // rank 0's
+  std::size_t servers = 0;
+  std::size_t shards = 0;
+  ps::Traffic traffic;       // with the servers, and between GPUs
+  std::string nccl_version;  // empty: not used
+  std::optional<job::ResumePoint> resume_point;
+  std::optional<checkpoint::WriterSummary> checkpoints;  // of a run that has some
 };
 
-Result<model::ModelSpec> MakeSpec(const WorkerOptions& options, const data::Dataset& dataset) {
-  const ModelTable table = options.model_table.value_or(ModelTable{});
-  DCN_ASSIGN_OR_RETURN(
-      std::vector<model::FeatureSpec> features,
-      MakeFeatures(dataset.vocabularies(), table.embedding_dimension, table.feature_dimension));
-  if (!options.model_table) return model::NamedModel(options.model, std::move(features));
-  model::ModelSpec spec{.name = table.name,
-                        .features = std::move(features),
-                        .cross = table.cross,
-                        .deep = table.deep};
-  DCN_RETURN_IF_ERROR(spec.Validate());
-  return spec;
+// What all ranks used together.
+struct Usage {
+  std::uint64_t bytes_sent = 0;      // to servers and other ranks
+  std::uint64_t bytes_received = 0;  // from them
+  std::uint64_t peak_rss_bytes = 0;  // of the largest rank
+};
+
+job::ShardOptions MakeShardOptions(const WorkerSetup& setup, job::RunCheckpoints& checkpoints) {
+  const WorkerOptions& options = setup.options;
+  return {
+      .servers = options.servers,
+      .shards = options.shards,
+      .job = options.job,
+      .token = setup.token,
+      .raise_epoch = [&checkpoints](std::uint64_t seen) { return checkpoints.RaiseEpoch(seen); },
+      .connect_timeout = ToMilliseconds(options.connect_timeout),
+      .request_timeout = ToMilliseconds(options.request_timeout)};
 }
 
-// build/bin/dcn_worker -> build/lib/<plugin>, or beside the program.
-std::filesystem::path TorchPluginPath() {
-  std::error_code ignored;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored);
-  const auto in_lib = program.parent_path().parent_path() / "lib" / model::kTorchPluginFile;
-  if (std::filesystem::exists(in_lib, ignored)) return in_lib;
-  return program.parent_path() / model::kTorchPluginFile;
+job::CheckpointOptions MakeCheckpointOptions(const WorkerSetup& setup) {
+  const WorkerOptions& options = setup.options;
+  return {.folder = options.checkpoint_dir,
+          .every = options.checkpoint_every,
+          .keep = options.checkpoint_keep,
+          .resumes = options.resume,
+          .configuration = setup.configuration,
+          .engine = setup.model->engine_description(),
+          .version = std::string(kVersion),
+          .optimizer = OptimizerFromName(options.optimizer),
+          .step_timeout = ToMilliseconds(options.request_timeout),
+          .timeout = ToMilliseconds(options.checkpoint_timeout)};
 }
 
-Result<std::unique_ptr<model::DenseModel>> MakeModel(const WorkerOptions& options,
-                                                     const model::ModelSpec& spec) {
-  if (options.engine == "torch") {
-    return model::LoadTorchModel(TorchPluginPath(), spec, options.threads, options.slice_rows);
-  }
-  try {
-    return model::MakeOnednnModel(spec, options.threads, options.slice_rows);
-  } catch (const std::runtime_error& error) {
-    return Error(StatusCode::kInternal, "{}; --engine torch computes without oneDNN", error.what());
-  }
+train::LoopOptions MakeLoopOptions(const WorkerOptions& options) {
+  return {.epochs = options.epochs,
+          .max_steps = options.max_steps,
+          .learning_rate = static_cast<float>(options.learning_rate)};
 }
 
-Result<LocalShards> MakeShards(const WorkerOptions& options, const model::ModelSpec& spec) {
-  const auto tables =
-      train::TableDefinitions(spec, options.seed, OptimizerFromName(options.optimizer));
-  LocalShards local;
-  for (std::uint32_t s = 0; s < options.shards; ++s) {
-    local.shards.push_back(std::make_unique<ps::Shard>());
-    local.clients.push_back(std::make_unique<ps::LocalShard>(*local.shards.back()));
-    DCN_RETURN_IF_ERROR(local.clients.back()->CreateTables(tables));
-  }
-  return local;
+// Of the dense gradients between GPUs; null where they are combined on the processors, or there is
+// one worker.
+Result<std::unique_ptr<job::DeviceReduction>> OpenDeviceReduction(const WorkerSetup& setup,
+                                                                  const train::BatchCut& cut,
+                                                                  comm::Communicator& communicator,
+                                                                  ThreadPool& pool) {
+  if (!setup.gpu || cut.ranks == 1) return std::unique_ptr<job::DeviceReduction>();
+  return job::DeviceReduction::Open({.gpu = *setup.gpu,
+                                     .is_ordered = setup.options.reduce == "ordered",
+                                     .full_leaves = cut.full_leaves(),
+                                     .count = setup.spec.dense_size(),
+                                     .timeout = ToMilliseconds(setup.options.request_timeout)},
+                                    communicator, pool);
 }
 
-Result<Run> Prepare(const WorkerOptions& options) {
-  const Stopwatch since_start;
-  DCN_ASSIGN_OR_RETURN(data::Dataset dataset, data::LoadDataset(options.data, options.data_cache));
-  DCN_ASSIGN_OR_RETURN(data::Split split, data::MakeSplit(dataset.rows(), options.train_fraction));
-  spdlog::info("{}: {} ratings, {} train, {} test; ready after {:.2f} s", dataset.name(),
-               dataset.rows(), split.train.size(), split.test.size(), since_start.seconds());
-  DCN_ASSIGN_OR_RETURN(model::ModelSpec spec, MakeSpec(options, dataset));
-  nlohmann::json configuration = RunConfiguration(options, dataset, spec);
-  if (!options.output.empty()) {
-    DCN_RETURN_IF_ERROR(output::CheckOutput(options.output, configuration));
-  }
-  return Run{std::move(dataset), std::move(split), std::move(spec), std::move(configuration),
-             since_start};
+// Ends it, and adds to what is known of the run.
+Status CloseDeviceReduction(job::DeviceReduction& reduction, Outcome& outcome) {
+  outcome.traffic.bytes_sent += reduction.bytes_sent();
+  outcome.traffic.bytes_received += reduction.bytes_received();
+  outcome.nccl_version = reduction.library_version();
+  return reduction.Close();
 }
 
-Result<Outcome> TrainAndEvaluate(const WorkerOptions& options, const Run& run, StopSignal& stop) {
-  ThreadPool pool(options.threads);
-  DCN_ASSIGN_OR_RETURN(const std::unique_ptr<model::DenseModel> model,
-                       MakeModel(options, run.spec));
-  DCN_ASSIGN_OR_RETURN(LocalShards local, MakeShards(options, run.spec));
-  std::vector<float> dense(run.spec.dense_size());
-  model::InitializeDense(run.spec, options.seed, dense);
-  comm::SingleCommunicator communicator;
-  const train::BatchCut cut{.batch_rows = options.batch_size, .slice_rows = options.slice_rows};
-  train::TrainingStep step(run.spec,
-                           {.cut = cut, .optimizer = OptimizerFromName(options.optimizer)},
-                           std::move(dense), *model, local.clients, communicator, pool);
-  const data::TableLayout layout = train::MakeTableLayout(run.spec, options.shards);
-  train::FrozenBatches batches(run.dataset, run.split.train, cut, layout);
-
-  const train::LoopOptions loop{.epochs = options.epochs,
-                                .max_steps = options.max_steps,
-                                .learning_rate = static_cast<float>(options.learning_rate)};
-  ProgressLine progress_line(!spdlog::should_log(spdlog::level::info));
-  Result<train::Training> training =
-      train::Train(loop, batches, step, [&](const train::Progress& progress) {
+// Takes the steps that are left, and waits for the last checkpoint. A signal that comes too late to
+// stop anything is as good as none: all is trained.
+Result<train::Training> RunTraining(const WorkerOptions& options, train::FrozenBatches& batches,
+                                    train::TrainingStep& step, job::RunCheckpoints& checkpoints,
+                                    RunStop& stop, output::StepFile& step_file,
+                                    train::Training so_far, bool is_quiet) {
+  stop.BeginSteps();
+  step_file.BeginSteps(step.step());
+  ProgressLine progress_line(!spdlog::should_log(spdlog::level::info) || is_quiet);
+  Result<train::Training> training = train::Train(
+      MakeLoopOptions(options), batches, step,
+      [&](const train::Progress& progress) {
+        step_file.TakeStep(progress.step);
         progress_line.Update(progress);
-        return !stop.is_requested();
-      });
+        return true;
+      },
+      &checkpoints, std::move(so_far));
   progress_line.Finish();
-  if (!training.ok()) return training.status();
-  DCN_ASSIGN_OR_RETURN(train::Evaluation evaluation,
-                       train::Evaluate(step, run.dataset, run.split.test, options.slice_rows,
-                                       layout, communicator, pool));
+  // After an error of its own a rank cannot wait for the others any more.
+  DCN_RETURN_IF_ERROR(checkpoints.failure());
+  if (training.ok() || training.status().code() == StatusCode::kCancelled) {
+    step_file.EndSteps();
+    DCN_RETURN_IF_ERROR(checkpoints.Close());
+  }
+  (void)stop.EndSteps();  // until here the last checkpoint is awaited, whatever signals come
+  return training;
+}
+
+// Called by all ranks: takes the folder, and finds what the run goes on from.
+Result<std::unique_ptr<job::RunCheckpoints>> OpenCheckpoints(const WorkerSetup& setup,
+                                                             job::JobRanks& ranks, RunStop& stop) {
+  DCN_ASSIGN_OR_RETURN(std::unique_ptr<job::RunCheckpoints> checkpoints,
+                       job::RunCheckpoints::Open(
+                           MakeCheckpointOptions(setup), setup.spec,
+                           [&stop] { return stop.is_requested(); }, ranks));
+  const std::size_t epoch_steps =
+      (setup.split.train.size() + setup.options.batch_size - 1) / setup.options.batch_size;
+  DCN_RETURN_IF_ERROR(
+      checkpoints->Find(train::TotalSteps(MakeLoopOptions(setup.options), epoch_steps)));
+  return checkpoints;
+}
+
+train::BatchCut MakeCut(const WorkerOptions& options, job::JobRanks& ranks) {
+  return {.batch_rows = options.batch_size,
+          .slice_rows = options.slice_rows,
+          .rank = static_cast<std::uint32_t>(ranks.rank()),
+          .ranks = static_cast<std::uint32_t>(ranks.size())};
+}
+
+std::vector<float> FirstDense(const WorkerSetup& setup) {
+  std::vector<float> dense(setup.spec.dense_size());
+  model::InitializeDense(setup.spec, setup.options.seed, dense);
+  return dense;
+}
+
+// Rank 0 has them, the others nothing.
+Result<std::optional<train::Parameters>> ReadParameters(const WorkerSetup& setup,
+                                                        train::Shards& shards,
+                                                        const train::TrainingStep& step,
+                                                        job::JobRanks& ranks) {
+  if (!ranks.is_first()) return std::optional<train::Parameters>();
   DCN_ASSIGN_OR_RETURN(train::Parameters parameters,
-                       train::Parameters::Read(run.spec, local.clients, step.dense_parameters()));
-  return Outcome{*std::move(training), std::move(evaluation), std::move(parameters),
-                 model->engine_description()};
+                       train::Parameters::Read(setup.spec, shards, step.dense_parameters()));
+  return std::optional<train::Parameters>(std::move(parameters));
+}
+
+Result<Outcome> TrainAndEvaluate(const WorkerSetup& setup, job::JobRanks& ranks, RunStop& stop,
+                                 output::StepFile& step_file) {
+  const WorkerOptions& options = setup.options;
+  const ps::OptimizerOptions optimizer = OptimizerFromName(options.optimizer);
+  ThreadPool pool(options.threads);
+  DCN_ASSIGN_OR_RETURN(const std::unique_ptr<job::RunCheckpoints> checkpoints,
+                       OpenCheckpoints(setup, ranks, stop));
+  const std::vector<ps::TableDefinition> tables =
+      train::TableDefinitions(setup.spec, options.seed, optimizer);
+  DCN_ASSIGN_OR_RETURN(
+      const std::unique_ptr<job::RunShards> shards,
+      job::RunShards::Open(MakeShardOptions(setup, *checkpoints), tables, setup.hosts, ranks));
+  const train::BatchCut cut = MakeCut(options, ranks);
+  DCN_ASSIGN_OR_RETURN(const std::unique_ptr<job::DeviceReduction> device_reduction,
+                       OpenDeviceReduction(setup, cut, ranks.communicator(), pool));
+  std::optional<job::RunTrace> trace;
+  if (!options.trace.empty()) {
+    DCN_ASSIGN_OR_RETURN(trace, job::RunTrace::Begin(options.threads, shards->clients().size(),
+                                                     setup.hosts, ranks.communicator()));
+  }
+  train::TrainingStep step(
+      setup.spec,
+      {.cut = cut,
+       .optimizer = optimizer,
+       .reduction = device_reduction ? &device_reduction->reduction() : nullptr,
+       .trace = trace ? &trace->trace() : nullptr},
+      FirstDense(setup), *setup.model, shards->clients(), ranks.communicator(), pool);
+  const auto shard_count = static_cast<std::uint32_t>(shards->clients().size());
+  const data::TableLayout layout = train::MakeTableLayout(setup.spec, shard_count);
+  train::FrozenBatches batches(setup.dataset, setup.split.train, cut, layout);
+
+  train::Training so_far;
+  DCN_RETURN_IF_ERROR(checkpoints->Start(tables, shards->epoch(), shards->clients(), step, so_far));
+
+  const double startup_seconds = setup.since_start.seconds();
+  Result<train::Training> trained = RunTraining(options, batches, step, *checkpoints, stop,
+                                                step_file, std::move(so_far), !ranks.is_first());
+  if (trained.status().code() == StatusCode::kCancelled) DCN_RETURN_IF_ERROR(shards->Close());
+  DCN_ASSIGN_OR_RETURN(train::Training training, std::move(trained));
+  if (trace) DCN_RETURN_IF_ERROR(trace->Write(options.trace, ranks.communicator()));
+  DCN_ASSIGN_OR_RETURN(train::Evaluation evaluation,
+                       train::Evaluate(step, setup.dataset, setup.split.test, options.slice_rows,
+                                       layout, ranks.communicator(), pool));
+  DCN_ASSIGN_OR_RETURN(std::optional<train::Parameters> parameters,
+                       ReadParameters(setup, shards->clients(), step, ranks));
+  DCN_RETURN_IF_ERROR(shards->Close());
+  Outcome outcome{.startup_seconds = startup_seconds,
+                  .training = std::move(training),
+                  .evaluation = std::move(evaluation),
+                  .parameters = std::move(parameters),
+                  .servers = shards->servers(),
+                  .shards = shard_count,
+                  .traffic = shards->traffic(),
+                  .nccl_version = {},
+                  .resume_point = checkpoints->resume_point(),
+                  .checkpoints = std::nullopt};
+  if (!options.checkpoint_dir.empty()) outcome.checkpoints = checkpoints->summary();
+  if (device_reduction) DCN_RETURN_IF_ERROR(CloseDeviceReduction(*device_reduction, outcome));
+  return outcome;
+}
+
+Result<Usage> GatherUsage(const ps::Traffic& traffic, comm::Communicator& communicator) {
+  const auto ranks = static_cast<std::size_t>(communicator.size());
+  constexpr std::size_t kWords = 3;
+  std::vector<std::uint64_t> words(ranks * kWords);
+  std::uint64_t* const own = words.data() + static_cast<std::size_t>(communicator.rank()) * kWords;
+  own[0] = traffic.bytes_sent + communicator.bytes_sent();
+  own[1] = traffic.bytes_received + communicator.bytes_received();
+  own[2] = output::PeakRssBytes();
+  std::vector<std::size_t> bounds;
+  for (std::size_t rank = 0; rank <= ranks; ++rank) bounds.push_back(rank * kWords);
+  DCN_RETURN_IF_ERROR(comm::AllGatherRanges(communicator, std::span(words), bounds,
+                                            "gathering what the ranks used"));
+  Usage usage;
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    usage.bytes_sent += words[rank * kWords];
+    usage.bytes_received += words[rank * kWords + 1];
+    usage.peak_rss_bytes = std::max(usage.peak_rss_bytes, words[rank * kWords + 2]);
+  }
+  return usage;
 }
 
 // The losses of all steps as at most kMaxLossPoints means over equal stretches.
@@ -167,9 +274,11 @@ std::vector<output::LossPoint> LossCurve(const std::vector<double>& losses) {
   return curve;
 }
 
-output::RunResult MakeResult(const WorkerOptions& options, const Run& run, const Outcome& outcome) {
+output::RunResult MakeResult(const WorkerSetup& setup, const Outcome& outcome, const Usage& usage,
+                             job::JobRanks& ranks) {
+  const WorkerOptions& options = setup.options;
   output::RunResult result;
-  result.model = run.spec.name;
+  result.model = setup.spec.name;
   result.seed = options.seed;
   result.test_rmse = outcome.evaluation.rmse;
   result.train_seconds = outcome.training.seconds;
@@ -180,54 +289,82 @@ output::RunResult MakeResult(const WorkerOptions& options, const Run& run, const
     result.epochs.push_back({epoch.mean_loss, epoch.seconds});
   }
   result.loss_curve = LossCurve(outcome.training.losses);
-  result.parameter_count = run.spec.dense_size() + run.spec.embedding_size();
-  result.parameter_digest = output::ParameterDigest(outcome.parameters.tensors());
-  result.workers = 1;
-  result.servers = static_cast<int>(options.shards);
+  if (outcome.resume_point) result.resumed_from_step = outcome.resume_point->step;
+  if (outcome.checkpoints) {
+    const checkpoint::WriterSummary& summary = *outcome.checkpoints;
+    result.checkpoints = {.written = summary.written,
+                          .failed = summary.failed,
+                          .skipped = summary.skipped,
+                          .bytes = summary.bytes,
+                          .seconds = summary.seconds,
+                          .longest_stall_seconds = summary.longest_stall_seconds};
+  }
+  result.parameter_count = setup.spec.dense_size() + setup.spec.embedding_size();
+  result.parameter_digest = output::ParameterDigest(outcome.parameters->tensors());
+  result.workers = ranks.size();
+  result.servers = static_cast<int>(outcome.servers);
+  result.shards = static_cast<int>(outcome.shards);
   result.threads = options.threads;
   result.precision = options.precision;
   result.engine = EngineName(options);
   result.slice_rows = options.slice_rows;
-  result.data = {.name = run.dataset.name(),
-                 .rows = run.dataset.rows(),
-                 .train_rows = run.split.train.size(),
-                 .test_rows = run.split.test.size(),
-                 .noise_floor_rmse = run.dataset.noise_floor_rmse()};
-  result.configuration = run.configuration;
+  result.data = {.name = setup.dataset.name(),
+                 .rows = setup.dataset.rows(),
+                 .train_rows = setup.split.train.size(),
+                 .test_rows = setup.split.test.size(),
+                 .noise_floor_rmse = setup.dataset.noise_floor_rmse()};
+  result.configuration = setup.configuration;
   result.machine = output::DescribeMachine();
   result.versions = {{"dcn", std::string(kVersion)},
                      {"compiler", std::string(CompilerText())},
-                     {"engine", outcome.engine}};
-  result.peak_rss_bytes = output::PeakRssBytes();
-  result.wall_seconds = run.since_start.seconds();
+                     {"engine", setup.model->engine_description()}};
+  if (!outcome.nccl_version.empty()) result.versions["nccl"] = outcome.nccl_version;
+  if (const std::string mpi = ranks.mpi_version(); !mpi.empty()) result.versions["mpi"] = mpi;
+  result.peak_rss_bytes = usage.peak_rss_bytes;
+  result.bytes_sent = usage.bytes_sent;
+  result.bytes_received = usage.bytes_received;
+  result.startup_seconds = outcome.startup_seconds;
+  result.wall_seconds = setup.since_start.seconds();
   return result;
 }
 
 // The model first, result.json last: a folder with a result.json is complete.
-Status WriteOutput(const WorkerOptions& options, const Run& run, const Outcome& outcome,
+Status WriteOutput(const WorkerSetup& setup, const Outcome& outcome,
                    const output::RunResult& result) {
+  const WorkerOptions& options = setup.options;
   const std::filesystem::path folder = options.output;
-  DCN_RETURN_IF_ERROR(output::WriteModel(folder, run.spec.name, options.seed,
-                                         outcome.parameters.tensors(), run.dataset.vocabularies()));
+  DCN_RETURN_IF_ERROR(output::WriteModel(folder, setup.spec.name, options.seed,
+                                         outcome.parameters->tensors(),
+                                         setup.dataset.vocabularies()));
   if (options.predictions) {
-    DCN_RETURN_IF_ERROR(output::WritePredictions(folder / output::kPredictionsFile, run.dataset,
-                                                 run.split.test, outcome.evaluation.predictions));
+    DCN_RETURN_IF_ERROR(output::WritePredictions(folder / output::kPredictionsFile, setup.dataset,
+                                                 setup.split.test, outcome.evaluation.predictions));
   }
   return output::WriteResult(folder, result);
 }
 
 }  // namespace
 
-Status RunWorker(const WorkerOptions& options, StopSignal& stop) {
-  DCN_ASSIGN_OR_RETURN(const Run run, Prepare(options));
-  DCN_ASSIGN_OR_RETURN(const Outcome outcome, TrainAndEvaluate(options, run, stop));
-  const output::RunResult result = MakeResult(options, run, outcome);
-  if (!options.output.empty()) {
-    DCN_RETURN_IF_ERROR(WriteOutput(options, run, outcome, result));
+Status RunWorker(const WorkerSetup& setup, job::JobRanks& ranks, RunStop& stop,
+                 output::StepFile& step_file) {
+  DCN_ASSIGN_OR_RETURN(const Outcome outcome, TrainAndEvaluate(setup, ranks, stop, step_file));
+  DCN_ASSIGN_OR_RETURN(const Usage usage, GatherUsage(outcome.traffic, ranks.communicator()));
+  if (!ranks.is_first()) return Status();
+  const output::RunResult result = MakeResult(setup, outcome, usage, ranks);
+  if (!setup.options.output.empty()) {
+    // Other ranks wait for as long.
+    const job::ExitGuard guard(
+        job::kPatience,
+        fmt::format("dcn_worker: {}: the results are not written within "
+                    "{} s, the disk does not answer",
+                    setup.options.output, std::chrono::seconds(job::kPatience).count()),
+        kExitFailed);
+    DCN_RETURN_IF_ERROR(WriteOutput(setup, outcome, result));
   }
   fmt::print("test RMSE {:.4f}  ({:.0f} rows/s, {:.2f} s training)\nparameter digest {}\n",
              result.test_rmse, result.train_rows_per_second, result.train_seconds,
              result.parameter_digest);
+  if (!setup.options.output.empty()) fmt::print("results in {}\n", setup.options.output);
   return Status();
 }
 

@@ -1,15 +1,19 @@
-// One training run from options to files.
+// One training run, from what was set up to files.
 #pragma once
 
 #include "common/status.h"
-#include "launch/main/stop_signal.h"
-#include "launch/main/worker_options.h"
+#include "launch/job/job_ranks.h"
+#include "launch/main/run_stop.h"
+#include "launch/main/worker_setup.h"
+#include "worker/export/step_file.h"
 
 namespace dcn::launch {
 
-/// Loads the data, trains, evaluates, and writes the results where options.output says. Prints the
-/// test RMSE and the parameter digest to stdout. Nothing is written before training has ended.
-/// kCancelled: `stop` was requested. Else the status of what failed first.
-Status RunWorker(const WorkerOptions& options, StopSignal& stop);
+/// Trains and evaluates; called by all ranks. Rank 0 writes the results where the output option
+/// says, and prints the test RMSE and the parameter digest to stdout. Nothing is written before
+/// training has ended, but to step_file. kCancelled: `stop` was requested. Else the status of what
+/// failed first; the other ranks may wait for this one then.
+[[nodiscard]] Status RunWorker(const WorkerSetup& setup, job::JobRanks& ranks, RunStop& stop,
+                               output::StepFile& step_file);
 
 }  // namespace dcn::launch

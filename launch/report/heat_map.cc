@@ -127,6 +127,25 @@ std::string ColourScale(const HeatMap& style, const Layout& layout, const Scale&
   return svg;
 }
 
+/// A table with a row and a column a feature; number: the HTML of cell (row, column), row-major.
+template <typename Number>
+std::string FeatureTable(std::span<const std::string> features, const std::string& caption,
+                         const std::string& corner, const Number& number) {
+  Table table;
+  table.css_class = "numbers";
+  table.caption = Escape(caption);
+  table.head = {corner};
+  for (const std::string& name : features) table.head.push_back(Escape(name));
+  for (std::size_t row = 0; row < features.size(); ++row) {
+    std::vector<std::string> cells = {Escape(features[row])};
+    for (std::size_t column = 0; column < features.size(); ++column) {
+      cells.push_back(number(row * features.size() + column));
+    }
+    table.rows.push_back(std::move(cells));
+  }
+  return TableHtml(table);
+}
+
 std::string MeanAndDeviation(const MapStatistics& statistics, std::size_t at, std::size_t runs,
                              int decimals) {
   std::string text = Fixed(statistics.mean.values[at], decimals);
@@ -160,20 +179,18 @@ std::string HeatMapFigure(const SquareMap& map, std::span<const std::string> fea
 
 std::string HeatMapTable(const MapStatistics& statistics, std::span<const std::string> features,
                          std::size_t runs, const std::string& caption) {
-  Table table;
-  table.css_class = "numbers";
-  table.caption = Escape(caption);
-  table.head = {"inside x W ↓, of x0 →"};
-  for (const std::string& name : features) table.head.push_back(Escape(name));
   const int decimals = CellDecimals(Largest(statistics.mean));
-  for (std::size_t row = 0; row < features.size(); ++row) {
-    std::vector<std::string> cells = {Escape(features[row])};
-    for (std::size_t column = 0; column < features.size(); ++column) {
-      cells.push_back(MeanAndDeviation(statistics, row * features.size() + column, runs, decimals));
-    }
-    table.rows.push_back(std::move(cells));
-  }
-  return TableHtml(table);
+  return FeatureTable(features, caption, "inside x W ↓, of x0 →", [&](std::size_t at) {
+    return MeanAndDeviation(statistics, at, runs, decimals);
+  });
+}
+
+std::string AsymmetryTable(const MapStatistics& statistics, std::span<const std::string> features,
+                           const std::string& caption) {
+  const int decimals = CellDecimals(Largest(statistics.asymmetry));
+  return FeatureTable(features, caption, "i ↓, j →", [&](std::size_t at) {
+    return Fixed(statistics.asymmetry.values[at], decimals);
+  });
 }
 
 std::string StrongestPairs(const MapStatistics& statistics, std::span<const std::string> features,

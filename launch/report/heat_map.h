@@ -27,6 +27,10 @@ std::string HeatMapFigure(const SquareMap& map, std::span<const std::string> fea
 std::string HeatMapTable(const MapStatistics& statistics, std::span<const std::string> features,
                          std::size_t runs, const std::string& caption);
 
+/// The asymmetry of a layer as a table.
+std::string AsymmetryTable(const MapStatistics& statistics, std::span<const std::string> features,
+                           const std::string& caption);
+
 /// "movie_id × user_id 6.80 ± 0.12; …": the `count` largest means, as HTML.
 std::string StrongestPairs(const MapStatistics& statistics, std::span<const std::string> features,
                            std::size_t runs, std::size_t count);

@@ -71,7 +71,9 @@ Axes MakeAxes(std::span<const VariantSummary> summaries) {
   return axes;
 }
 
-std::string Polyline(const LossLine& line, const Axes& axes, const std::string& attributes) {
+/// title: what hovering over the line shows; empty: nothing.
+std::string Polyline(const LossLine& line, const Axes& axes, const std::string& attributes,
+                     const std::string& title = "") {
   if (line.empty()) return "";
   std::string points;
   for (const auto& [step, loss] : line) {
@@ -81,7 +83,28 @@ std::string Polyline(const LossLine& line, const Axes& axes, const std::string& 
   points.pop_back();
   // A single point: a line from it to itself, which round caps make a dot.
   if (line.size() == 1) points += " " + points;
-  return fmt::format("<polyline points=\"{}\" {}/>\n", points, attributes);
+  if (title.empty()) return fmt::format("<polyline points=\"{}\" {}/>\n", points, attributes);
+  return fmt::format("<polyline points=\"{}\" {}><title>{}</title></polyline>\n", points,
+                     attributes, title);
+}
+
+/// A strip of the chart's height around each point of `mean`, without a colour until the mouse is
+/// over it: a line is too thin to meet.
+std::string HoverStrips(const LossLine& mean, std::size_t runs, const Axes& axes) {
+  const auto position = [&](std::size_t k) {
+    return axes.steps.Position(static_cast<double>(mean[k].first));
+  };
+  std::string svg;
+  for (std::size_t k = 0; k < mean.size(); ++k) {
+    const double from = k == 0 ? kLeft : (position(k - 1) + position(k)) / 2;
+    const double to = k + 1 == mean.size() ? kWidth - kRight : (position(k) + position(k + 1)) / 2;
+    svg += fmt::format(
+        "<rect class=\"hover\" x=\"{:.2f}\" y=\"{}\" width=\"{:.2f}\" height=\"{}\"><title>step "
+        "{}: {}{:.4f}</title></rect>\n",
+        from, kTop, to - from, kHeight - kBottom - kTop, mean[k].first, runs > 1 ? "mean " : "",
+        mean[k].second);
+  }
+  return svg;
 }
 
 std::string Grid(const Axes& axes) {
@@ -116,14 +139,37 @@ std::string Grid(const Axes& axes) {
   return svg;
 }
 
-/// The training loss of the last epoch, mean over the runs; not a number where one has none.
+/// The training loss of the last epoch; not a number where there is none.
+double LastEpoch(const output::RunResult& run) {
+  return run.epochs.empty() ? std::numeric_limits<double>::quiet_NaN()
+                            : run.epochs.back().train_loss;
+}
+
+/// The same, mean over the runs.
 double MeanLastEpoch(std::span<const output::RunResult> runs) {
   double sum = 0;
-  for (const output::RunResult& run : runs) {
-    if (run.epochs.empty()) return std::numeric_limits<double>::quiet_NaN();
-    sum += run.epochs.back().train_loss;
-  }
+  for (const output::RunResult& run : runs) sum += LastEpoch(run);
   return sum / static_cast<double>(runs.size());
+}
+
+std::string LastEpochText(double loss) {
+  return std::isfinite(loss) ? fmt::format("{:.4f} over the last epoch", loss)
+                             : std::string("no loss recorded");
+}
+
+/// Of epoch `epoch`, from 0.
+std::string EpochLoss(std::span<const output::RunResult> runs, std::size_t epoch) {
+  std::vector<double> losses;
+  for (const output::RunResult& run : runs) {
+    losses.push_back(epoch < run.epochs.size() ? run.epochs[epoch].train_loss
+                                               : std::numeric_limits<double>::quiet_NaN());
+  }
+  const Statistics loss = Describe(losses);
+  std::string text = Fixed(loss.mean, 4);
+  if (runs.size() > 1 && std::isfinite(loss.mean)) {
+    text += "&nbsp;±&nbsp;" + Fixed(loss.standard_deviation, 4);
+  }
+  return text;
 }
 
 std::string Figure(std::span<const VariantSummary> summaries, std::size_t shown, const Axes& axes,
@@ -131,22 +177,23 @@ std::string Figure(std::span<const VariantSummary> summaries, std::size_t shown,
   const VariantSummary& summary = summaries[shown];
   const std::string colour = Hex(VariantColour(shown));
   const LossLine& mean = means[shown];
-  const double last_epoch = MeanLastEpoch(summary.results->runs);
-  const std::string end = std::isfinite(last_epoch)
-                              ? fmt::format("{:.4f} over the last epoch", last_epoch)
-                              : std::string("no loss recorded");
+  const std::vector<output::RunResult>& runs = summary.results->runs;
+  const std::string end = LastEpochText(MeanLastEpoch(runs));
   std::string svg = fmt::format(
       "<figure class=\"loss\">\n<figcaption><span class=\"swatch\" "
       "style=\"background:{}\"></span><b>{}</b> {}</figcaption>\n<svg "
-      "viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Training loss of {}, {}\">\n",
+      "viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Training loss of {}, {}: numbers in the "
+      "table "
+      "below\">\n",
       colour, Escape(summary.name), end, kWidth, kHeight, Escape(summary.name), end);
-  svg += Grid(axes);
+  svg += Grid(axes) + HoverStrips(mean, runs.size(), axes);
   for (std::size_t other = 0; other < summaries.size(); ++other) {
     if (other == shown) continue;
     svg += Polyline(means[other], axes, "class=\"other\"");
   }
-  for (const output::RunResult& run : summary.results->runs) {
-    svg += Polyline(RunLoss(run), axes, fmt::format("class=\"run\" stroke=\"{}\"", colour));
+  for (const output::RunResult& run : runs) {
+    svg += Polyline(RunLoss(run), axes, fmt::format("class=\"run\" stroke=\"{}\"", colour),
+                    fmt::format("seed {}: {}", run.seed, LastEpochText(LastEpoch(run))));
   }
   return svg + Polyline(mean, axes, fmt::format("class=\"mean\" stroke=\"{}\"", colour)) +
          "</svg>\n</figure>\n";
@@ -183,6 +230,28 @@ std::string LossFigures(std::span<const VariantSummary> summaries) {
   return html +
          ". Thin lines are single runs, the thick line is their mean; grey are the other "
          "variants.</p>\n";
+}
+
+std::string LossTable(std::span<const VariantSummary> summaries) {
+  Table table;
+  table.css_class = "numbers";
+  table.caption = "Training loss";
+  table.head = {"Epoch"};
+  std::size_t epochs = 0;
+  for (const VariantSummary& summary : summaries) {
+    table.head.push_back(Escape(summary.name));
+    for (const output::RunResult& run : summary.results->runs) {
+      epochs = std::max(epochs, run.epochs.size());
+    }
+  }
+  for (std::size_t epoch = 0; epoch < epochs; ++epoch) {
+    std::vector<std::string> cells = {std::to_string(epoch + 1)};
+    for (const VariantSummary& summary : summaries) {
+      cells.push_back(EpochLoss(summary.results->runs, epoch));
+    }
+    table.rows.push_back(std::move(cells));
+  }
+  return TableHtml(table);
 }
 
 }  // namespace dcn::report

@@ -19,7 +19,12 @@ using LossLine = std::vector<std::pair<std::uint64_t, double>>;
 LossLine MeanLoss(std::span<const output::RunResult> runs);
 
 /// One <figure> a variant: each run a thin line, their mean a thick one, the other variants' means
-/// in grey. Empty where no run has a loss curve.
+/// in grey. On hover a run's line names the run and its loss over the last epoch, the rest of the
+/// chart the mean at that step. Empty where no run has a loss curve.
 std::string LossFigures(std::span<const VariantSummary> summaries);
+
+/// The training loss as a table: a row an epoch, a column a variant; in each cell the mean over the
+/// runs, with the standard deviation where there are runs > 1. A dash where a run lacks that epoch.
+std::string LossTable(std::span<const VariantSummary> summaries);
 
 }  // namespace dcn::report

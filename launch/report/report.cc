@@ -134,7 +134,10 @@ std::string AllRunsTable(const std::vector<VariantSummary>& summaries) {
 
 std::string LossSection(const std::vector<VariantSummary>& summaries) {
   const std::string figures = LossFigures(summaries);
-  return figures.empty() ? "" : "<section>\n<h2>Training loss</h2>\n" + figures + "</section>\n";
+  if (figures.empty()) return "";
+  return "<section>\n<h2>Training loss</h2>\n" + figures +
+         Details("The loss of every epoch as a table", Scrolling(LossTable(summaries))) +
+         "</section>\n";
 }
 
 std::string LayerSection(const VariantResults& variant, const CrossLayerMap& layer) {
@@ -160,9 +163,11 @@ std::string LayerSection(const VariantResults& variant, const CrossLayerMap& lay
   html += HeatMapFigure(layer.statistics.asymmetry, variant.features,
                         {"Asymmetry |(i, j) − (j, i)|", "asymmetry", Ramp::kGreen, true});
   html += "</div>\n";
-  return html + Details("The numbers as a table",
+  return html + Details("The numbers as tables",
                         Scrolling(HeatMapTable(layer.statistics, variant.features, runs,
-                                               "Block norms of " + heading)));
+                                               "Block norms of " + heading)) +
+                            Scrolling(AsymmetryTable(layer.statistics, variant.features,
+                                                     "Asymmetry |(i, j) − (j, i)| of " + heading)));
 }
 
 std::string MapsSection(const SweepResults& results) {

@@ -57,7 +57,11 @@ svg polyline { fill: none; stroke-linejoin: round; stroke-linecap: round; }
 svg polyline.run { stroke-width: 1; stroke-opacity: .3; }
 svg polyline.other { stroke: #c4cad2; stroke-width: 1.2; }
 svg polyline.mean { stroke-width: 2.2; }
+svg polyline.other, svg polyline.mean { pointer-events: none; }
+svg .hover { fill: none; pointer-events: all; }
+svg .hover:hover { fill: var(--ink); fill-opacity: .08; }
 .scroll { overflow-x: auto; }
+.scroll + .scroll { margin-top: 16px; }
 table { border-collapse: collapse; font-size: 15px; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); font-size: 13.5px; padding-bottom: 6px; }
 th, td { padding: 7px 18px 7px 0; text-align: right; white-space: nowrap;

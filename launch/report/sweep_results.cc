@@ -88,9 +88,14 @@ Status CheckSameModel(const ModelMaps& first, const ModelMaps& other, const fs::
     return Status();
   }
   return Error(StatusCode::kDataLoss,
-               "{}: features or cross layers differ from those of the variant's other runs; remove "
-               "this run's folder and run the sweep again",
+               "{}: features or cross layers differ from those of the variant's other runs",
                file.string());
+}
+
+// The error of one run, with what to do about it.
+Status WithRemedy(const Status& status, const fs::path& run) {
+  return Error(status.code(), "{}; remove the folder {} and run dcn_sweep again", status.message(),
+               run.string());
 }
 
 Result<VariantResults> ReadVariant(const sweep::Variant& variant,
@@ -103,14 +108,17 @@ Result<VariantResults> ReadVariant(const sweep::Variant& variant,
   for (const std::uint64_t seed : seeds) {
     const fs::path run = sweep::RunFolder(folder, variant.name, seed);
     if (!fs::exists(run / output::kResultFile)) continue;
-    DCN_ASSIGN_OR_RETURN(output::RunResult result, output::ReadResult(run / output::kResultFile));
+    Result<output::RunResult> result = output::ReadResult(run / output::kResultFile);
+    if (!result.ok()) return WithRemedy(result.status(), run);
     const fs::path model_file = run / output::kModelFile;
-    DCN_ASSIGN_OR_RETURN(ModelMaps maps, ReadModelMaps(model_file));
+    Result<ModelMaps> maps = ReadModelMaps(model_file);
+    if (!maps.ok()) return WithRemedy(maps.status(), run);
     if (!models.empty()) {
-      DCN_RETURN_IF_ERROR(CheckSameModel(models.front(), maps, model_file));
+      const Status same = CheckSameModel(models.front(), *maps, model_file);
+      if (!same.ok()) return WithRemedy(same, run);
     }
-    results.runs.push_back(std::move(result));
-    models.push_back(std::move(maps));
+    results.runs.push_back(*std::move(result));
+    models.push_back(*std::move(maps));
   }
   if (models.empty()) return results;
   results.features = models.front().features;

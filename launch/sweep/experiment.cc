@@ -17,8 +17,9 @@ namespace {
 using nlohmann::json;
 
 // Options that the sweep sets for every run itself.
-constexpr std::string_view kReservedOptions[] = {"config", "data", "data-cache", "help",   "model",
-                                                 "output", "seed", "threads",    "version"};
+constexpr std::string_view kReservedOptions[] = {"config",  "data",   "data-cache", "help",
+                                                 "model",   "output", "seed",       "step-file",
+                                                 "threads", "version"};
 
 bool IsFolderName(std::string_view name) {
   constexpr std::string_view kAllowed =

@@ -33,8 +33,11 @@ Result<JournalText> ParseJournal(std::string_view text, const std::filesystem::p
   }
 }
 
-Journal::Journal(std::filesystem::path file, FileDescriptor descriptor, std::vector<json> earlier)
-    : file_(std::move(file)), descriptor_(std::move(descriptor)), earlier_(std::move(earlier)) {}
+Journal::Journal(std::filesystem::path file, FileDescriptor descriptor, JournalText text)
+    : file_(std::move(file)),
+      descriptor_(std::move(descriptor)),
+      earlier_(std::move(text.entries)),
+      whole_bytes_(text.whole_bytes) {}
 
 Result<Journal> Journal::Open(const std::filesystem::path& file) {
   FileDescriptor descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
@@ -49,7 +52,15 @@ Result<Journal> Journal::Open(const std::filesystem::path& file) {
   if (::ftruncate(descriptor.get(), static_cast<off_t>(journal.whole_bytes)) != 0) {
     return FileError(StatusCode::kInternal, "cannot repair the journal", file, errno);
   }
-  return Journal(file, std::move(descriptor), std::move(journal.entries));
+  return Journal(file, std::move(descriptor), std::move(journal));
+}
+
+Status Journal::RemoveTornLine() {
+  if (::ftruncate(descriptor_.get(), static_cast<off_t>(whole_bytes_)) != 0) {
+    return FileError(StatusCode::kInternal, "cannot repair the journal", file_, errno);
+  }
+  is_torn_ = false;
+  return Status();
 }
 
 Status Journal::Append(json entry) {
@@ -57,6 +68,10 @@ Status Journal::Append(json entry) {
   entry["time"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
   // Text from a run's log may hold anything; the journal stays UTF-8.
   const std::string line = entry.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  if (is_torn_) {
+    DCN_RETURN_IF_ERROR(RemoveTornLine());
+  }
+  is_torn_ = true;
   std::string_view rest = line;
   while (!rest.empty()) {
     const ssize_t written = ::write(descriptor_.get(), rest.data(), rest.size());
@@ -66,6 +81,8 @@ Status Journal::Append(json entry) {
     }
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
+  is_torn_ = false;
+  whole_bytes_ += line.size();
   if (::fdatasync(descriptor_.get()) != 0) {
     return FileError(StatusCode::kInternal, "cannot sync the journal", file_, errno);
   }

@@ -37,16 +37,19 @@ class Journal {
   [[nodiscard]] const std::vector<nlohmann::json>& earlier_entries() const { return earlier_; }
 
   /// Adds `entry` with the current "time" (UTC, ISO 8601) and syncs it to the disk.
-  /// kInternal: not written.
+  /// kInternal: not written, or perhaps not on the disk; the next one is written all the same,
+  /// where that is possible.
   Status Append(nlohmann::json entry);
 
  private:
-  Journal(std::filesystem::path file, FileDescriptor descriptor,
-          std::vector<nlohmann::json> earlier);
+  Journal(std::filesystem::path file, FileDescriptor descriptor, JournalText text);
+  [[nodiscard]] Status RemoveTornLine();
 
   std::filesystem::path file_;
   FileDescriptor descriptor_;
   std::vector<nlohmann::json> earlier_;
+  std::size_t whole_bytes_;  // of whole lines
+  bool is_torn_ = false;     // a part of a line may stand below them
 };
 
 }  // namespace dcn::sweep

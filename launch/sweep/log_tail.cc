@@ -38,12 +38,18 @@ std::string Printable(std::string_view line) {
   return text;
 }
 
+bool EndsWithinLine(const std::filesystem::path& log) {
+  const Result<MappedFile> mapped = MappedFile::Open(log);
+  return mapped.ok() && !mapped->text().empty() && !mapped->text().ends_with('\n');
+}
+
 }  // namespace
 
 Status StartLog(const std::filesystem::path& log, const std::vector<std::string>& argv,
-                int restarts) {
-  std::ofstream file(log, restarts == 0 ? std::ios::trunc : std::ios::app);
-  file << "$";
+                bool is_continued) {
+  const bool is_cut = is_continued && EndsWithinLine(log);  // as where the worker was killed
+  std::ofstream file(log, is_continued ? std::ios::app : std::ios::trunc);
+  file << (is_cut ? "\n$" : "$");
   for (const std::string& argument : argv) file << " " << ShellQuoted(argument);
   file << "\n";
   file.close();

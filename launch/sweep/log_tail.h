@@ -10,10 +10,10 @@
 
 namespace dcn::sweep {
 
-/// Writes the line "$ <argv>", quoted as a shell takes it. restarts: 0 begins the log anew, later
-/// starts add to it.
+/// Writes the line "$ <argv>", quoted as a shell takes it. is_continued: adds to what is there
+/// instead of beginning anew.
 Status StartLog(const std::filesystem::path& log, const std::vector<std::string>& argv,
-                int restarts);
+                bool is_continued);
 
 /// The last lines of `log` that are not empty, at most `lines`, each indented by two blanks and cut
 /// to 500 bytes; control characters are left out. Empty where the log has none or cannot be read.

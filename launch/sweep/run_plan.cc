@@ -1,5 +1,6 @@
 #include "launch/sweep/run_plan.h"
 
+#include <algorithm>
 #include <system_error>
 
 #include "common/file/atomic_write.h"
@@ -9,6 +10,8 @@
 namespace dcn::sweep {
 
 namespace fs = std::filesystem;
+
+constexpr int kMaxScriptRestarts = 999'999;  // that train.sh takes
 
 fs::path RunFolder(const fs::path& output, const std::string& variant, std::uint64_t seed) {
   return output / variant / ("seed-" + std::to_string(seed));
@@ -26,20 +29,42 @@ std::vector<PlannedRun> PlanRuns(const Experiment& experiment, const fs::path& o
   return runs;
 }
 
-std::vector<std::string> WorkerArguments(const WorkerCommand& command, const PlannedRun& run) {
-  return {command.program.string(),
-          "--config",
-          run.config_file().string(),
-          "--seed",
-          std::to_string(run.seed),
-          "--data",
-          command.data,
-          "--data-cache",
-          command.data_cache.string(),
-          "--output",
-          run.folder.string(),
-          "--threads",
-          std::to_string(command.threads)};
+std::vector<std::string> RunArguments(const WorkerCommand& command, const PlannedRun& run,
+                                      int restarts_left, const std::string& step_files) {
+  std::vector<std::string> arguments = {command.program.string()};
+  if (!command.train_script.empty()) {
+    // --oversubscribe: how many runs share the processors is decided by the sweep's slots.
+    arguments = {command.train_script.string(), "--stall-timeout",
+                 std::to_string(command.stall_timeout.count())};
+    if (!step_files.empty()) arguments.insert(arguments.end(), {"--step-files", step_files});
+    arguments.insert(arguments.end(),
+                     {"--bin", command.program.parent_path().string(), "--workers",
+                      std::to_string(command.workers), "--servers", std::to_string(command.servers),
+                      "--oversubscribe", "--max-restarts",
+                      std::to_string(std::min(restarts_left, kMaxScriptRestarts)), "--"});
+  } else if (!command.srun.empty()) {
+    // --exact: steps of one allocation run side by side, each on processors of its own.
+    arguments = {command.srun.string(),
+                 "--job-name=dcn-" + run.variant + "-" + std::to_string(run.seed),
+                 "--ntasks=" + std::to_string(command.workers),
+                 "--cpus-per-task=" + std::to_string(command.threads),
+                 "--exact",
+                 "--mpi=pmix",
+                 "--kill-on-bad-exit=1",
+                 command.program.string()};
+  } else if (!step_files.empty()) {
+    arguments.insert(arguments.end(), {"--step-file", step_files + ".0"});
+  }
+  arguments.insert(arguments.end(),
+                   {"--config", run.config_file().string(), "--seed", std::to_string(run.seed),
+                    "--data", command.data, "--data-cache", command.data_cache.string(), "--output",
+                    run.folder.string(), "--threads", std::to_string(command.threads)});
+  if (command.checkpoint_every > 0) {
+    arguments.insert(arguments.end(),
+                     {"--checkpoint-dir", run.checkpoints().string(), "--checkpoint-every",
+                      std::to_string(command.checkpoint_every), "--resume"});
+  }
+  return arguments;
 }
 
 Result<output::RunResult> ReadFinishedRun(const PlannedRun& run) {
@@ -59,18 +84,40 @@ Result<output::RunResult> ReadFinishedRun(const PlannedRun& run) {
   return result;
 }
 
-Status PrepareRun(const PlannedRun& run) {
+namespace {
+
+/// Whether config.toml is there and of another configuration.
+bool HasOtherConfiguration(const PlannedRun& run) {
+  const Result<MappedFile> config = MappedFile::Open(run.config_file());
+  return config.ok() && config->text() != run.config;
+}
+
+}  // namespace
+
+Status MakeRunFolder(const PlannedRun& run) {
   std::error_code error;
   fs::create_directories(run.folder, error);
-  if (error) {
-    return FileError(StatusCode::kInvalidArgument, "cannot make the folder", run.folder,
-                     error.value());
-  }
+  if (!error) return Status();
+  return FileError(StatusCode::kInvalidArgument, "cannot make the folder", run.folder,
+                   error.value());
+}
+
+Status RemoveCheckpoints(const PlannedRun& run) {
+  std::error_code error;
+  fs::remove_all(run.checkpoints(), error);
+  if (!error) return Status();
+  return FileError(StatusCode::kInvalidArgument, "cannot remove", run.checkpoints(), error.value());
+}
+
+Status PrepareRun(const PlannedRun& run) {
+  DCN_RETURN_IF_ERROR(MakeRunFolder(run));
+  std::error_code error;
   fs::remove(run.result_file(), error);
   if (error) {
     return FileError(StatusCode::kInvalidArgument, "cannot remove", run.result_file(),
                      error.value());
   }
+  if (HasOtherConfiguration(run)) DCN_RETURN_IF_ERROR(RemoveCheckpoints(run));
   return WriteFileAtomically(run.config_file(), run.config);
 }
 

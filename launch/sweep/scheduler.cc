@@ -1,8 +1,17 @@
 #include "launch/sweep/scheduler.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 
 namespace dcn::sweep {
+
+std::chrono::milliseconds RestartDelay(int losses) {
+  DCN_CHECK_GE(losses, 1);
+  std::chrono::milliseconds delay{500};
+  for (int k = 1; k < losses && delay < kLongestRestartDelay; ++k) delay *= 2;
+  return std::min(delay, kLongestRestartDelay);
+}
 
 Scheduler::Scheduler(std::vector<bool> done, int slots, int max_restarts)
     : slots_(slots), max_restarts_(max_restarts), runs_(done.size()) {
@@ -17,32 +26,63 @@ Scheduler::Scheduler(std::vector<bool> done, int slots, int max_restarts)
   }
 }
 
-std::optional<std::size_t> Scheduler::StartNext() {
-  if (stopping_ || running_count_ >= slots_ || waiting_.empty()) return std::nullopt;
-  const std::size_t run = waiting_.front();
-  waiting_.pop_front();
+std::optional<std::size_t> Scheduler::StartNext(Moment now) {
+  if (stopping_ || running_count_ >= slots_) return std::nullopt;
+  std::size_t run = 0;
+  if (!delayed_.empty() && delayed_.front().until <= now) {
+    run = delayed_.front().run;
+    delayed_.erase(delayed_.begin());
+  } else if (!waiting_.empty()) {
+    run = waiting_.front();
+    waiting_.pop_front();
+  } else {
+    return std::nullopt;
+  }
   runs_[run].is_running = true;
+  runs_[run].started = now;
   ++running_count_;
   return run;
 }
 
-Verdict Scheduler::Finish(std::size_t run, const ProcessExit& exit) {
-  DCN_CHECK_LT(run, runs_.size());
-  DCN_CHECK(runs_[run].is_running);
-  runs_[run].is_running = false;
-  --running_count_;
-  if (exit.signal == 0 && exit.code == 0) {
+Verdict Scheduler::Finish(std::size_t run, const ProcessExit& exit, Moment now) {
+  Leave(run);
+  if (exit == ProcessExit{}) {
     ++done_count_;
     return Verdict::kDone;
   }
   if (stopping_) return Verdict::kStopped;
-  if (exit.signal != 0 && runs_[run].restarts < max_restarts_) {
-    ++runs_[run].restarts;
-    waiting_.push_front(run);
-    return Verdict::kRestart;
+  Run& lost = runs_[run];
+  if (!MayPass(exit) || lost.restarts >= max_restarts_) {
+    stopping_ = true;
+    return Verdict::kFailed;
   }
-  stopping_ = true;
-  return Verdict::kFailed;
+  ++lost.restarts;
+  lost.losses_in_a_row = now - lost.started >= kLongestRestartDelay ? 1 : lost.losses_in_a_row + 1;
+  Delay(run, now + restart_delay(run));
+  return Verdict::kRestart;
+}
+
+void Scheduler::Postpone(std::size_t run, Moment until) {
+  Leave(run);
+  Delay(run, until);
+}
+
+void Scheduler::Delay(std::size_t run, Moment until) {
+  const auto place = std::find_if(delayed_.begin(), delayed_.end(),
+                                  [until](const Delayed& other) { return other.until > until; });
+  delayed_.insert(place, {until, run});
+}
+
+std::optional<Moment> Scheduler::next_start() const {
+  if (stopping_ || running_count_ >= slots_ || delayed_.empty()) return std::nullopt;
+  return delayed_.front().until;
+}
+
+void Scheduler::Leave(std::size_t run) {
+  DCN_CHECK_LT(run, runs_.size());
+  DCN_CHECK(runs_[run].is_running);
+  runs_[run].is_running = false;
+  --running_count_;
 }
 
 }  // namespace dcn::sweep

@@ -1,8 +1,8 @@
 // Runs the runs: starts workers over slots, waits for them, writes the journal, shows progress.
 //
-// The thin shell around scheduler.h (what next), run_plan.h (which runs, done or not) and
-// child_process.h (processes and signals). Ends early, with the running workers stopped, when a run
-// fails for good or when this process is told to stop.
+// The thin shell around scheduler.h (what next), run_plan.h (which runs, done or not),
+// child_process.h (processes and signals) and sweep_chronicle.h (the journal). Ends early, with the
+// running workers stopped, when a run fails for good or when this process is told to stop.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ namespace dcn::sweep {
 struct SweepOptions {
   WorkerCommand worker;
   int slots = 1;         // runs at a time (>= 1)
-  int max_restarts = 1;  // of one run, after a signal killed it (>= 0)
+  int max_restarts = 3;  // of one run, after it was lost to what can pass (>= 0)
 };
 
 /// How a sweep ended.
@@ -33,8 +33,9 @@ struct SweepEnd {
 
 /// Runs whichever of `runs` are not finished. Call from the main thread, with `signals` made
 /// before any other thread started.
-/// Failed Status: the journal or a run's folder cannot be written, or no process started; the
-/// running workers have been stopped.
+/// Failed Status: a run's folder cannot be written, no process started, or those of an earlier
+/// attempt of a run do not end; the running workers have been stopped. Where the journal cannot be
+/// written `display` says so, and the runs go on.
 Result<SweepEnd> RunSweep(const std::vector<PlannedRun>& runs, const SweepOptions& options,
                           const BlockedSignals& signals, Journal& journal,
                           ProgressDisplay& display);

@@ -13,6 +13,7 @@ struct AnswerBox::State {
     if (of_request != request) return;  // given up
     answer = status;
     if (status.ok() && take) answer = take(body);
+    answered_at = std::chrono::steady_clock::now();
     has_answer.notify_one();
   }
 
@@ -28,8 +29,14 @@ struct AnswerBox::State {
   std::condition_variable has_answer;
   std::uint64_t request = 0;     // that is waited for; guarded by mutex, as what follows
   std::optional<Status> answer;  // to it
+  TimePoint answered_at;         // when an answer came last
   Taker take;
 };
+
+AnswerBox::TimePoint AnswerBox::answered_at() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->answered_at;
+}
 
 AnswerBox::AnswerBox() : state_(std::make_shared<State>()) {}
 AnswerBox::~AnswerBox() { state_->Next({}); }

@@ -35,6 +35,9 @@ class AnswerBox {
   /// `limit` lies well behind it. kInternal: nothing has come by then, which is a bug.
   [[nodiscard]] Status Wait(TimePoint limit);
 
+  /// When the last answer came that Wait returned.
+  [[nodiscard]] TimePoint answered_at() const;
+
  private:
   struct State;
   const std::shared_ptr<State> state_;  // shared with the handlers, which may come late

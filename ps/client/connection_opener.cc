@@ -1,12 +1,14 @@
 #include "ps/client/connection_opener.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 #include <variant>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <spdlog/spdlog.h>
 
 #include "common/check.h"
 
@@ -19,6 +21,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstPause{10};
+constexpr milliseconds kSilence{1500};  // before a log says what is waited for
 constexpr milliseconds kLongestPause{500};
 // An attempt at one address gets its share of the time that is left, within these.
 constexpr milliseconds kShortestAttempt{1000};
@@ -63,20 +66,43 @@ ConnectionOpener::ConnectionOpener(asio::any_io_executor executor,
 }
 
 asio::awaitable<Result<OpenedConnection>> ConnectionOpener::AsyncOpen(Goal goal) {
-  const TimePoint deadline = Clock::now() + goal.timeout;
+  const TimePoint start = Clock::now();
+  const TimePoint deadline = start + goal.timeout;
+  bool has_told = goal.is_return;  // what is gone for a moment is nobody's business
   milliseconds pause = kFirstPause;
+  std::optional<TimePoint> nobody_since;
+  Status reason;  // of the last setback that has one to tell, unlike an answer that did not come
   while (true) {
     Attempt attempt = co_await AsyncTryAll(goal, deadline);
     if (is_cancelled_) co_return Status(StatusCode::kCancelled, "closed by this process");
     if (auto* opened = std::get_if<OpenedConnection>(&attempt)) co_return std::move(*opened);
     const Setback& setback = std::get<Setback>(attempt);
     if (setback.is_final) co_return setback.status;
+    const bool is_mute = setback.status.code() == StatusCode::kDeadlineExceeded;
+    if (reason.ok() || !is_mute) reason = setback.status;
     const auto left = deadline - Clock::now();
-    if (left < 2 * kFirstPause) {
-      co_return Error(setback.status.code(), "no connection within {} ms: {}", goal.timeout.count(),
-                      setback.status.message());
+    if (!has_told && Clock::now() - start > kSilence) {
+      has_told = true;
+      spdlog::info("waiting for server {}, {:.0f} s more: {}", addresses_[0].ToString(),
+                   std::chrono::duration<double>(left).count(), reason.message());
     }
-    pause_.expires_after(std::min<Clock::duration>(pause, left / 2));
+    if (left < 2 * kFirstPause) {
+      co_return Error(reason.code(), "no connection within {} ms: {}", goal.timeout.count(),
+                      reason.message());
+    }
+    Clock::duration next_pause = std::min<Clock::duration>(pause, left / 2);
+    if (goal.is_return && setback.is_nobody) {
+      if (!nobody_since) nobody_since = Clock::now();
+      const auto patience = *nobody_since + goal.refused_timeout - Clock::now();
+      if (patience.count() <= 0) {
+        co_return Error(reason.code(), "nobody has listened there for {} ms: {}",
+                        goal.refused_timeout.count(), reason.message());
+      }
+      next_pause = std::min<Clock::duration>(next_pause, patience);
+    } else {
+      nobody_since.reset();
+    }
+    pause_.expires_after(next_pause);
     boost::system::error_code cancelled;
     co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     pause = std::min(2 * pause, kLongestPause);
@@ -88,6 +114,10 @@ asio::awaitable<ConnectionOpener::Attempt> ConnectionOpener::AsyncTryAll(const G
   std::vector<tcp::endpoint> endpoints;
   Setback setback;
   setback.status = co_await AsyncResolve(endpoints);
+  const auto home = std::ranges::find_if(endpoints, [&](const auto& e) { return e == home_; });
+  if (goal.is_return && home != endpoints.end()) {
+    std::rotate(endpoints.begin(), home, std::next(home));
+  }
   bool has_stranger = false;
   for (std::size_t i = 0; i < endpoints.size() && !is_cancelled_; ++i) {
     const auto now = Clock::now();
@@ -97,7 +127,9 @@ asio::awaitable<ConnectionOpener::Attempt> ConnectionOpener::AsyncTryAll(const G
     Attempt attempt = co_await AsyncTry(endpoints[i], goal, std::min(limit, deadline));
     if (std::holds_alternative<OpenedConnection>(attempt)) co_return attempt;
     Setback next = std::get<Setback>(std::move(attempt));
-    if (next.is_final) co_return next;
+    // Where its system answers and nobody listens, the server cannot be at another address either.
+    const bool is_gone = goal.is_return && next.is_nobody && endpoints[i] == home_;
+    if (next.is_final || is_gone) co_return next;
     // The most telling one is kept: a stranger says more than an address where nobody is.
     if (!has_stranger) setback.status = next.status;
     has_stranger = has_stranger || next.is_stranger;
@@ -126,21 +158,27 @@ asio::awaitable<ConnectionOpener::Attempt> ConnectionOpener::AsyncSayHello(
     TimePoint deadline) {
   if (is_cancelled_) co_return Setback{};
   Arm(deadline);
-  const Status status = co_await AsyncConnect(endpoint);
-  Attempt attempt = Setback{.status = status};
-  if (status.ok()) {
+  const boost::system::error_code error = co_await AsyncConnect(endpoint);
+  Attempt attempt = Setback{.status = {}, .is_nobody = error == asio::error::connection_refused};
+  if (error) {
+    std::get<Setback>(attempt).status = ConnectError(error);
+  } else {
     connection_ = std::make_shared<net::Connection>(std::move(socket_), kMaxQueuedBytes);
     tasks_.Start("write to " + connection_->peer(), AsyncWrite(connection_));
     (void)connection_->Send(HelloFrame(hello, epoch));  // a closed one shows when it is read
     attempt = co_await AsyncTakeAnswer(goal);
-    if (!std::holds_alternative<OpenedConnection>(attempt)) connection_->Close();
+    if (std::holds_alternative<OpenedConnection>(attempt)) {
+      home_ = endpoint;
+    } else {
+      connection_->Close();
+    }
     connection_.reset();
   }
   Disarm();
   if (auto* setback = std::get_if<Setback>(&attempt)) {
     if (is_overdue_) {
-      setback->status = Status(StatusCode::kDeadlineExceeded,
-                               status.ok() ? "no answer to the hello" : "no answer");
+      setback->status =
+          Status(StatusCode::kDeadlineExceeded, error ? "no answer" : "no answer to the hello");
     }
     const net::Address place = {endpoint.address().to_string(), endpoint.port()};
     setback->status =
@@ -149,20 +187,21 @@ asio::awaitable<ConnectionOpener::Attempt> ConnectionOpener::AsyncSayHello(
   co_return attempt;
 }
 
-asio::awaitable<Status> ConnectionOpener::AsyncConnect(const tcp::endpoint& endpoint) {
+asio::awaitable<boost::system::error_code> ConnectionOpener::AsyncConnect(
+    const tcp::endpoint& endpoint) {
   boost::system::error_code error;
   socket_ = tcp::socket(executor_);
   socket_.open(endpoint.protocol(), error);
-  if (error) co_return ConnectError(error);
+  if (error) co_return error;
   co_await socket_.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return ConnectError(error);
+  if (error) co_return error;
   // Loopback connects a port to itself where nobody listens and the port was this end's choice.
   boost::system::error_code ignored;
   if (socket_.local_endpoint(ignored) == socket_.remote_endpoint(ignored)) {
     socket_.close(ignored);
-    co_return ConnectError(asio::error::connection_refused);
+    co_return asio::error::make_error_code(asio::error::connection_refused);
   }
-  co_return Status();
+  co_return error;
 }
 
 asio::awaitable<ConnectionOpener::Attempt> ConnectionOpener::AsyncTakeAnswer(const Goal& goal) {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -44,6 +45,8 @@ class ConnectionOpener {
     std::uint64_t incarnation = 0;  // the server that is meant; 0: whichever is there
     std::chrono::milliseconds timeout{};
     bool is_return = false;  // this rank was welcomed before: a refusal is the last word
+    // On a return: nobody has listened for so long where the server was.
+    std::chrono::milliseconds refused_timeout{};
   };
 
   /// addresses: of one server, at least one; tried in this order. tasks: outlives this object.
@@ -51,10 +54,10 @@ class ConnectionOpener {
                    net::TaskScope& tasks);
 
   /// Tries again and again until the timeout has passed.
-  /// kUnavailable: nobody is there, or a server that refuses (says why), or, at all addresses that
-  /// answer, another one than the one that is meant. kDeadlineExceeded: somebody is there, who does
-  /// not answer. kCancelled: Cancel was called. kInvalidArgument: refused for good, or a host
-  /// without an address. A lookup of a host's name may take longer than the timeout.
+  /// kUnavailable: nobody is there (any more), or a server that refuses (says why), or, at all
+  /// addresses that answer, another one than the one that is meant. kDeadlineExceeded: somebody is
+  /// there, who does not answer. kCancelled: Cancel was called. kInvalidArgument: refused for good,
+  /// or a host without an address. A lookup of a host's name may take longer than the timeout.
   boost::asio::awaitable<Result<OpenedConnection>> AsyncOpen(Goal goal);
 
   /// Makes AsyncOpen return soon, now and in the future.
@@ -66,6 +69,7 @@ class ConnectionOpener {
     Status status;
     bool is_final = false;  // nothing to be gained from another attempt
     bool is_stranger = false;
+    bool is_nobody = false;  // the system at the address says that nobody listens
   };
   using Attempt = std::variant<OpenedConnection, Setback>;
 
@@ -76,7 +80,8 @@ class ConnectionOpener {
   boost::asio::awaitable<Attempt> AsyncSayHello(const boost::asio::ip::tcp::endpoint& endpoint,
                                                 const Goal& goal, const Hello& hello,
                                                 std::uint64_t epoch, TimePoint deadline);
-  boost::asio::awaitable<Status> AsyncConnect(const boost::asio::ip::tcp::endpoint& endpoint);
+  boost::asio::awaitable<boost::system::error_code> AsyncConnect(
+      const boost::asio::ip::tcp::endpoint& endpoint);
   boost::asio::awaitable<Attempt> AsyncTakeAnswer(const Goal& goal);
   boost::asio::awaitable<Status> AsyncResolve(
       std::vector<boost::asio::ip::tcp::endpoint>& endpoints);
@@ -87,6 +92,7 @@ class ConnectionOpener {
 
   const boost::asio::any_io_executor executor_;
   const std::vector<net::Address> addresses_;
+  std::optional<boost::asio::ip::tcp::endpoint> home_;  // where the server was last
   net::TaskScope& tasks_;
   boost::asio::ip::tcp::socket socket_;  // that is connecting
   boost::asio::ip::tcp::resolver resolver_;

@@ -57,13 +57,33 @@ class JobConnection::Impl {
                          .epoch = epoch,
                          .incarnation = options_.servers[server].incarnation,
                          .connect_timeout = options_.connect_timeout,
-                         .reconnect_timeout = options_.reconnect_timeout};
+                         .reconnect_timeout = options_.reconnect_timeout,
+                         .refused_timeout = options_.refused_timeout,
+                         .heartbeat = options_.heartbeat};
     }
     return std::make_unique<ConnectionSet>(std::move(servers));
   }
 
   [[nodiscard]] Result<Welcomes> AwaitWelcomes(ConnectionSet& connections) const {
-    return connections.AwaitWelcomes(Clock::now() + options_.connect_timeout + kBeyondDeadline);
+    DCN_ASSIGN_OR_RETURN(
+        Welcomes welcomes,
+        connections.AwaitWelcomes(Clock::now() + options_.connect_timeout + kBeyondDeadline));
+    DCN_RETURN_IF_ERROR(CheckDistinct(welcomes));
+    return welcomes;
+  }
+
+  // One server under two names would hold two shards' rows in one.
+  [[nodiscard]] Status CheckDistinct(const Welcomes& welcomes) const {
+    for (std::size_t i = 0; i < welcomes.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        if (!welcomes[i] || !welcomes[j]) continue;
+        if (welcomes[i]->incarnation != welcomes[j]->incarnation) continue;
+        return Error(StatusCode::kInvalidArgument,
+                     "{} and {} are one server; name each server once",
+                     options_.servers[j].addresses[0], options_.servers[i].addresses[0]);
+      }
+    }
+    return Status();
   }
 
   Result<std::uint64_t> QueryLastEpoch() const {
@@ -77,13 +97,14 @@ class JobConnection::Impl {
     return last;
   }
 
-  Status Connect(std::uint64_t epoch) {
+  Status Connect(std::uint64_t epoch, std::uint64_t run) {
     DCN_CHECK(connections_ == nullptr);
     connections_ = Open({.role = Role::kWorker,
                          .rank = options_.rank,
                          .ranks = options_.ranks,
                          .job = options_.job,
-                         .token = options_.token},
+                         .token = options_.token,
+                         .run = run},
                         epoch);
     DCN_ASSIGN_OR_RETURN(welcomes_, AwaitWelcomes(*connections_));
     return Status();
@@ -127,6 +148,14 @@ class JobConnection::Impl {
     return first;
   }
 
+  [[nodiscard]] Status failure() const {
+    for (std::size_t server = 0; connections_ && server < connections_->size(); ++server) {
+      const ServerConnection* const connection = connections_->at(server);
+      if (connection != nullptr) DCN_RETURN_IF_ERROR(connection->end());
+    }
+    return Status();
+  }
+
   [[nodiscard]] Traffic traffic() const {
     Traffic traffic;
     for (std::size_t server = 0; connections_ && server < connections_->size(); ++server) {
@@ -162,12 +191,15 @@ JobConnection::JobConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 JobConnection::~JobConnection() = default;
 
 Result<std::uint64_t> JobConnection::QueryLastEpoch() { return impl_->QueryLastEpoch(); }
-Status JobConnection::Connect(std::uint64_t epoch) { return impl_->Connect(epoch); }
+Status JobConnection::Connect(std::uint64_t epoch, std::uint64_t run) {
+  return impl_->Connect(epoch, run);
+}
 std::uint32_t JobConnection::shards(std::size_t server) const { return impl_->shards(server); }
 std::vector<std::unique_ptr<ShardClient>> JobConnection::MakeShards(std::size_t server) {
   return impl_->MakeShards(server);
 }
 Status JobConnection::EndJob() { return impl_->EndJob(); }
+Status JobConnection::failure() const { return impl_->failure(); }
 Traffic JobConnection::traffic() const { return impl_->traffic(); }
 Result<std::size_t> JobConnection::CountPending() { return impl_->CountPending(); }
 

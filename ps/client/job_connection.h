@@ -1,8 +1,8 @@
 // One rank's connections to all servers of its job, and the thread that serves them.
 //
 //   auto job = JobConnection::Create(options);        every rank
-//   rank 0: epoch = QueryLastEpoch() + 1, told to all other ranks
-//   Connect(epoch); MakeShards(server) for each; training; EndJob()
+//   rank 0: epoch = QueryLastEpoch() + 1, and a random run, told to all other ranks
+//   Connect(epoch, run); MakeShards(server) for each; training; EndJob()
 #pragma once
 
 #include <chrono>
@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "common/net/pulse.h"
 #include "common/status.h"
 #include "ps/shard_client.h"
 
@@ -34,7 +35,10 @@ struct JobConnectionOptions {
   std::string token;
   std::chrono::milliseconds connect_timeout{30'000};   // servers may start later
   std::chrono::milliseconds request_timeout{60'000};   // a request waits for the slowest rank
-  std::chrono::milliseconds reconnect_timeout{3'000};  // servers wait as long for a lost rank
+  std::chrono::milliseconds reconnect_timeout{2'500};  // servers give a lost rank 3 s
+  // A server that was there and whose system says for so long that nobody listens is dead.
+  std::chrono::milliseconds refused_timeout{500};
+  net::Heartbeat heartbeat{};
 };
 
 /// Bytes of requests (repetitions too) and answers, their headers included, hellos not.
@@ -45,7 +49,8 @@ struct Traffic {
 };
 
 /// Outlives the shards that it makes.
-/// Thread safety: calls come from one thread at a time, but for traffic(), which may come from any.
+/// Thread safety: calls come from one thread at a time, but for traffic() and failure(), which may
+/// come from any.
 class JobConnection {
  public:
   /// Connects to nobody yet.
@@ -62,12 +67,14 @@ class JobConnection {
   /// and returns the highest; 0: none. Errors as Connect.
   [[nodiscard]] Result<std::uint64_t> QueryLastEpoch();
 
-  /// Connects to every server (but the local one), at the same time to all. Once.
+  /// Connects to every server (but the local one), at the same time to all. Once. run: a number
+  /// that rank 0 has drawn, the same for all ranks (Hello::run).
   /// Errors name the server: kUnavailable: nobody is there within the connect timeout, or the
   /// server is busy with another job, or it is another one than the one that is meant.
   /// kDeadlineExceeded: somebody is there, who does not answer. kInvalidArgument: refused for good
-  /// (a wrong token, another number of ranks than the other ranks say).
-  [[nodiscard]] Status Connect(std::uint64_t epoch);
+  /// (a wrong token, another number of ranks than the other ranks say), or two of the addresses are
+  /// one server's.
+  [[nodiscard]] Status Connect(std::uint64_t epoch, std::uint64_t run = 0);
 
   /// Shards of a server; 0 of the local one. REQUIRES: connected.
   [[nodiscard]] std::uint32_t shards(std::size_t server) const;
@@ -78,6 +85,10 @@ class JobConnection {
   /// Tells every server that this rank is through with the job, waits for the answers and closes.
   /// Errors as RemoteShard's; the first one.
   [[nodiscard]] Status EndJob();
+
+  /// Any thread: why the job cannot go on, as the servers or the connections to them have told; OK:
+  /// nothing is known. For ranks that wait for one another.
+  [[nodiscard]] Status failure() const;
 
   [[nodiscard]] Traffic traffic() const;
   /// Requests that have not ended; asks the thread. kInternal: it does not answer.

@@ -48,7 +48,8 @@ Status CheckPush(const PushRequest& push) {
   return Status();
 }
 
-Status CopyRows(std::span<const std::byte> body, std::span<const RowsToPull> pull) {
+// Returns the step's flags.
+Result<StepFlags> CopyRows(std::span<const std::byte> body, std::span<const RowsToPull> pull) {
   DCN_ASSIGN_OR_RETURN(const RowsMessage message, DecodeRows(body));
   std::size_t wanted = 0;
   for (const RowsToPull& rows : pull) wanted += rows.values.size();
@@ -61,7 +62,7 @@ Status CopyRows(std::span<const std::byte> body, std::span<const RowsToPull> pul
     std::ranges::copy(values.first(rows.values.size()), rows.values.begin());
     values = values.subspan(rows.values.size());
   }
-  return Status();
+  return message.flags;
 }
 
 }  // namespace
@@ -70,15 +71,21 @@ RemoteShard::RemoteShard(RequestSender& sender, std::string server, std::uint32_
                          std::chrono::milliseconds timeout)
     : sender_(sender), server_(std::move(server)), shard_(shard), timeout_(timeout) {}
 
-Status RemoteShard::CreateTables(std::span<const TableDefinition> tables) {
-  Draft draft = {.type = MessageType::kCreateTables,
+template <typename Encode>
+Status RemoteShard::Ask(MessageType type, std::string name, const Status& status, Encode encode) {
+  Draft draft = {.type = type,
                  .answer = MessageType::kDone,
-                 .name = "create tables",
-                 .status = CheckLimits(tables),
+                 .name = std::move(name),
+                 .status = status,
                  .body = bodies_.Take()};
-  if (draft.status.ok()) EncodeCreateTables(shard_, tables, *draft.body);
+  if (draft.status.ok()) encode(*draft.body);
   Start(std::move(draft), {});
   return Finish();
+}
+
+Status RemoteShard::CreateTables(std::span<const TableDefinition> tables) {
+  return Ask(MessageType::kCreateTables, "create tables", CheckLimits(tables),
+             [&](Body& body) { EncodeCreateTables(shard_, tables, body); });
 }
 
 void RemoteShard::StartPushPull(const PushRequest& push, std::span<const RowsToPull> pull) {
@@ -106,27 +113,63 @@ void RemoteShard::StartPull(std::span<const RowsToPull> pull) {
 
 Status RemoteShard::Assign(TableId table, std::span<const Key> keys,
                            std::span<const float> values) {
-  Draft draft = {.type = MessageType::kAssign,
-                 .answer = MessageType::kDone,
-                 .name = fmt::format("assign to table {}", table),
-                 .status = CheckRows(table, keys.size(), values.size()),
-                 .body = bodies_.Take()};
-  if (draft.status.ok()) EncodeAssign(shard_, table, keys, values, *draft.body);
-  Start(std::move(draft), {});
-  return Finish();
+  return Ask(MessageType::kAssign, fmt::format("assign to table {}", table),
+             CheckRows(table, keys.size(), values.size()),
+             [&](Body& body) { EncodeAssign(shard_, table, keys, values, body); });
 }
 
-AnswerBox::Taker RemoteShard::TakeRows(std::span<const RowsToPull> pull,
-                                       const std::string& name) const {
+Status RemoteShard::OpenSnapshots(const SnapshotPlace& place) {
+  return Ask(MessageType::kOpenSnapshots, "open snapshots", CheckLimits(place),
+             [&](Body& body) { EncodeOpenSnapshots(shard_, place, body); });
+}
+
+Result<SnapshotReport> RemoteShard::QuerySnapshot(Step step) {
+  Draft draft = {.type = MessageType::kQuerySnapshot,
+                 .answer = MessageType::kSnapshot,
+                 .name = fmt::format("query snapshot of step {}", step),
+                 .status = Status(),
+                 .body = bodies_.Take()};
+  EncodeQuerySnapshot(shard_, step, *draft.body);
+  SnapshotReport report;
+  const std::string name = draft.name;
+  Start(std::move(draft), [this, &report, &name](std::span<const std::byte> body) -> Status {
+    Result<SnapshotReport> decoded = DecodeSnapshot(body);
+    if (!decoded.ok()) return Nonsense(name, decoded.status());
+    report = *std::move(decoded);
+    return Status();
+  });
+  DCN_RETURN_IF_ERROR(Finish());
+  return report;
+}
+
+Status RemoteShard::BeginRestore(Step step, std::span<const float> step_sizes) {
+  return Ask(MessageType::kBeginRestore, fmt::format("restore step {}", step), Status(),
+             [&](Body& body) { EncodeBeginRestore(shard_, step, step_sizes, body); });
+}
+
+Status RemoteShard::RestoreRows(const RowsToRestore& rows) {
+  return Ask(MessageType::kRestoreRows, fmt::format("restore rows of table {}", rows.table),
+             CheckRows(rows.table, rows.keys.size(), rows.records.size()),
+             [&](Body& body) { EncodeRestoreRows(shard_, rows, body); });
+}
+
+AnswerBox::Taker RemoteShard::TakeRows(std::span<const RowsToPull> pull, const std::string& name) {
   return [this, pull, name](std::span<const std::byte> body) {
-    const Status status = CopyRows(body, pull);
-    return status.ok() ? status : Refusal(name, status);
+    const Result<StepFlags> flags = CopyRows(body, pull);
+    if (!flags.ok()) return Nonsense(name, flags.status());
+    step_flags_ = *flags;
+    return Status();
   };
 }
 
 Status RemoteShard::Refusal(const std::string& name, const Status& status) const {
   return Error(status.code(), "server {}, {}, shard {}: {}", server_, name, shard_,
                status.message());
+}
+
+Status RemoteShard::Nonsense(const std::string& name, const Status& status) const {
+  return Error(StatusCode::kUnavailable, "server {}, {}, shard {}: the answer makes no sense: {}",
+               server_, name, shard_, status.message());
 }
 
 void RemoteShard::Start(Draft draft, AnswerBox::Taker take) {

@@ -19,9 +19,9 @@ namespace dcn::ps {
 
 /// One rank's way to one shard. Made by JobConnection.
 /// Errors beyond those of ShardClient, each of which names server, shard and request:
-/// kUnavailable: the server is gone, was restarted, or the epoch is broken. kDeadlineExceeded.
-/// kInvalidArgument: a request or an answer that no message holds. kDataLoss: an answer that makes
-/// no sense.
+/// kUnavailable: the server is gone, was restarted, gives an answer that makes no sense, or the
+/// epoch is broken. kDeadlineExceeded. kInvalidArgument: a request or an answer that no message
+/// holds.
 class RemoteShard final : public ShardClient {
  public:
   /// sender: outlives this object. server: "HOST:PORT", for errors. shard: its number within the
@@ -35,8 +35,16 @@ class RemoteShard final : public ShardClient {
   void StartPushPull(const PushRequest& push, std::span<const RowsToPull> pull) override;
   void StartPull(std::span<const RowsToPull> pull) override;
   [[nodiscard]] Status Finish() override;
+  [[nodiscard]] std::chrono::steady_clock::time_point answered_at() const override {
+    return box_.answered_at();
+  }
+  [[nodiscard]] StepFlags step_flags() const override { return step_flags_; }
   [[nodiscard]] Status Assign(TableId table, std::span<const Key> keys,
                               std::span<const float> values) override;
+  [[nodiscard]] Status OpenSnapshots(const SnapshotPlace& place) override;
+  [[nodiscard]] Result<SnapshotReport> QuerySnapshot(Step step) override;
+  [[nodiscard]] Status BeginRestore(Step step, std::span<const float> step_sizes) override;
+  [[nodiscard]] Status RestoreRows(const RowsToRestore& rows) override;
 
   /// Messages whose memory waits to be used again.
   [[nodiscard]] std::size_t idle_bodies() const { return bodies_.size(); }
@@ -52,8 +60,13 @@ class RemoteShard final : public ShardClient {
   };
   void Start(Draft draft, AnswerBox::Taker take);
   [[nodiscard]] AnswerBox::Taker TakeRows(std::span<const RowsToPull> pull,
-                                          const std::string& name) const;
+                                          const std::string& name);
+  // A request whose body `encode` fills, and its answer.
+  template <typename Encode>
+  [[nodiscard]] Status Ask(MessageType type, std::string name, const Status& status, Encode encode);
   [[nodiscard]] Status Refusal(const std::string& name, const Status& status) const;
+  // A server that answers so is of no use: lost, not an input of the user's that is bad.
+  [[nodiscard]] Status Nonsense(const std::string& name, const Status& status) const;
 
   RequestSender& sender_;
   const std::string server_;
@@ -61,7 +74,8 @@ class RemoteShard final : public ShardClient {
   const std::chrono::milliseconds timeout_;
   BodyPool bodies_;
   bool is_started_ = false;
-  Status unsent_;  // of the started request: why it was not sent
+  StepFlags step_flags_ = 0;  // of the last answer with rows
+  Status unsent_;             // of the started request: why it was not sent
   AnswerBox::TimePoint deadline_;
   AnswerBox box_;
 };

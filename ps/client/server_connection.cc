@@ -30,6 +30,8 @@ ServerConnection::ServerConnection(asio::any_io_executor executor, Options optio
     : executor_(std::move(executor)),
       name_(options.addresses.front().ToString()),
       reconnect_timeout_(options.reconnect_timeout),
+      refused_timeout_(options.refused_timeout),
+      heartbeat_(options.heartbeat),
       goal_{.hello = std::move(options.hello),
             .epoch = options.epoch,
             .incarnation = options.incarnation,
@@ -70,6 +72,38 @@ void ServerConnection::Flush() {
   }
 }
 
+void ServerConnection::FeelPulse(TimePoint now) {
+  if (connection_ == nullptr || !pulse_) return;
+  const bool is_sending = connection_->queued_bytes() > 0;
+  switch (
+      pulse_->Look(connection_->received_at(), is_sending ? now : connection_->sent_at(), now)) {
+    case net::Pulse::Action::kNone:
+      break;
+    case net::Pulse::Action::kSendHeartbeat:
+      // None of the multiplexer's requests: nobody waits for the answer, and it is not sent again.
+      (void)connection_->Send(
+          net::MakeOutgoingFrame({.type = static_cast<std::uint16_t>(MessageType::kPing),
+                                  .request_id = kHeartbeatId,
+                                  .job_epoch = goal_.epoch},
+                                 nullptr));
+      break;
+    case net::Pulse::Action::kGiveUp:
+      Close(Error(StatusCode::kUnavailable, "the server was silent for {:g} s",
+                  std::chrono::duration<double>(heartbeat_.silence).count()));
+      break;
+  }
+}
+
+// A server that was silent before the connection broke has had a part of its time. (Both ends of a
+// network that carries nothing may give up at the same moment, and one of them closes first.)
+std::chrono::milliseconds ServerConnection::TimeToReturn() {
+  if (!pulse_) return reconnect_timeout_;
+  const TimePoint now = std::chrono::steady_clock::now();
+  (void)pulse_->Look(connection_->received_at(), now, now);
+  const auto left = std::chrono::ceil<milliseconds>(pulse_->gives_up_at() - now);
+  return std::min(reconnect_timeout_, std::max(left, refused_timeout_));
+}
+
 asio::awaitable<void> ServerConnection::AsyncRun() {
   std::string context = "server " + name_;
   while (!is_closed_) {
@@ -77,19 +111,24 @@ asio::awaitable<void> ServerConnection::AsyncRun() {
     if (!opened.ok()) {
       ReportFirst(WithContext("server " + name_, opened.status()));
       // Requests name the server themselves.
-      multiplexer_.FailAll(goal_.is_return ? WithContext(context, opened.status())
-                                           : opened.status());
+      FailAll(goal_.is_return ? WithContext(context, opened.status()) : opened.status());
       co_return;
     }
     if (goal_.is_return) ++reconnects_;
     goal_.is_return = true;
     goal_.incarnation = opened->welcome.incarnation;
-    goal_.timeout = reconnect_timeout_;
+    goal_.refused_timeout = refused_timeout_;
     connection_ = std::move(opened->connection);
+    if (goal_.hello.role == Role::kWorker) {
+      pulse_.emplace(heartbeat_, std::chrono::steady_clock::now());
+      clock_.cancel();
+    }
     ReportFirst(opened->welcome);
     const Status lost = co_await AsyncServe();
+    goal_.timeout = TimeToReturn();
     connection_->Close();
     connection_.reset();
+    pulse_.reset();
     multiplexer_.OnDisconnected();
     context = fmt::format("the connection was lost ({}) and did not come back", lost.message());
     co_await AsyncPause();
@@ -115,11 +154,22 @@ asio::awaitable<Status> ServerConnection::AsyncServe() {
 }
 
 Status ServerConnection::OnFrame(const net::FrameHeader& header) {
-  bytes_received_ += net::kFrameHeaderBytes + body_.size();
   if (header.job_epoch != goal_.epoch) {
     return Error(StatusCode::kDataLoss, "an answer of epoch {} to a request of epoch {}",
                  header.job_epoch, goal_.epoch);
   }
+  const bool is_pong = header.type == static_cast<std::uint16_t>(MessageType::kPong);
+  if (is_pong && header.request_id == kHeartbeatId && header.flags == 0) {
+    return DecodeEmpty(MessageType::kPong, body_);
+  }
+  // Told unasked: nothing more will come of this epoch.
+  const bool is_failure = header.type == static_cast<std::uint16_t>(MessageType::kFailure);
+  if (is_failure && header.request_id == kUnasked && header.flags == 0) {
+    DCN_ASSIGN_OR_RETURN(const Failure failure, DecodeFailure(body_));
+    Close(Status(failure.code, failure.text));
+    return Status(StatusCode::kCancelled, "the epoch is broken");
+  }
+  bytes_received_ += net::kFrameHeaderBytes + body_.size();
   DCN_RETURN_IF_ERROR(multiplexer_.OnFrame(header, body_));
   ++answers_;  // a wrong one does not count: such a server is not asked again without a pause
   return Status();
@@ -136,10 +186,17 @@ asio::awaitable<void> ServerConnection::AsyncPause() {
 asio::awaitable<void> ServerConnection::AsyncKeepTime() {
   boost::system::error_code cancelled;
   while (!is_closed_) {
-    clock_.expires_at(multiplexer_.next_deadline().value_or(TimePoint::max()));
+    clock_.expires_at(next_deadline());
     co_await clock_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-    multiplexer_.Expire(std::chrono::steady_clock::now());
+    const TimePoint now = std::chrono::steady_clock::now();
+    multiplexer_.Expire(now);
+    FeelPulse(now);
   }
+}
+
+ServerConnection::TimePoint ServerConnection::next_deadline() const {
+  const TimePoint request = multiplexer_.next_deadline().value_or(TimePoint::max());
+  return pulse_ ? std::min(request, pulse_->next_look()) : request;
 }
 
 void ServerConnection::ReportFirst(Result<Welcome> welcome) {
@@ -147,9 +204,22 @@ void ServerConnection::ReportFirst(Result<Welcome> welcome) {
   std::exchange(on_first_, nullptr)(std::move(welcome));
 }
 
+void ServerConnection::FailAll(const Status& reason) {
+  {
+    const std::lock_guard lock(end_mutex_);
+    if (end_.ok()) end_ = reason;
+  }
+  multiplexer_.FailAll(reason);
+}
+
+Status ServerConnection::end() const {
+  const std::lock_guard lock(end_mutex_);
+  return end_.ok() ? end_ : WithContext("server " + name_, end_);
+}
+
 void ServerConnection::Close(const Status& reason) {
   is_closed_ = true;
-  multiplexer_.FailAll(reason);
+  FailAll(reason);
   ReportFirst(WithContext("server " + name_, reason));
   opener_.Cancel();
   if (connection_ != nullptr) connection_->Close();

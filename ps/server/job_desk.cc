@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace dcn::ps {
 
 Result<JobDesk::Admission> JobDesk::Admit(const Hello& hello, std::uint64_t epoch,
                                           ConnectionId connection) {
   DCN_RETURN_IF_ERROR(CheckHello(hello, epoch));
-  const bool is_same_epoch = (is_held_ || IsComplete()) && hello.job == job_ && epoch == epoch_;
+  const bool is_same_epoch =
+      (is_held_ || IsComplete()) && hello.job == job_ && epoch == epoch_ && hello.run == run_;
   if (is_same_epoch) return Join(hello, connection);
   DCN_RETURN_IF_ERROR(CheckMayStart(hello, epoch));
   StartEpoch(hello, epoch);
@@ -18,8 +21,9 @@ Result<JobDesk::Admission> JobDesk::Admit(const Hello& hello, std::uint64_t epoc
 
 Status JobDesk::CheckHello(const Hello& hello, std::uint64_t epoch) {
   DCN_RETURN_IF_ERROR(CheckJobName(hello.job));
-  if (epoch == 0) {
-    return Error(StatusCode::kInvalidArgument, "job '{}': epochs count from 1", hello.job);
+  if (epoch == 0 || epoch > kMaxEpoch) {
+    return Error(StatusCode::kInvalidArgument, "job '{}': epoch {}; epochs count from 1 to {}",
+                 hello.job, epoch, kMaxEpoch);
   }
   if (hello.rank < hello.ranks && hello.ranks <= kMaxRanks) return Status();
   return Error(StatusCode::kInvalidArgument,
@@ -38,12 +42,21 @@ Status JobDesk::OverStatus(const std::string& job, std::uint64_t epoch) const {
 
 Status JobDesk::CheckMayStart(const Hello& hello, std::uint64_t epoch) const {
   const bool is_same_job = hello.job == job_;
+  const std::uint64_t highest = std::max<std::uint64_t>(epoch_, 1);
+  if (epoch > highest && epoch - highest > kMaxEpochJump) {
+    return Error(StatusCode::kInvalidArgument,
+                 "job '{}': epoch {} is too far above {}, the highest that this server has seen; "
+                 "where another server was told a wrong epoch, start all of them again",
+                 hello.job, epoch, epoch_);
+  }
   if (is_held_ && is_same_job) {
     if (epoch < epoch_) return OverStatus(hello.job, epoch);
-    if (is_broken() || LacksRank()) return Status();
+    if (epoch > epoch_ && (is_broken() || LacksRank())) return Status();
     return Error(StatusCode::kUnavailable,
-                 "busy with epoch {} of job '{}' ({} of {} ranks connected, {} through)", epoch_,
-                 job_, connected(), ranks(), ended());
+                 "busy with another run of job '{}' (epoch {}, {} of {} ranks connected, {} have "
+                 "ended){}",
+                 job_, epoch_, connected(), ranks(), ended(),
+                 epoch == epoch_ ? ", which started at the same time" : "");
   }
   if (is_held_) {
     return Error(StatusCode::kUnavailable,
@@ -66,7 +79,7 @@ Result<JobDesk::Admission> JobDesk::Join(const Hello& hello, ConnectionId connec
   Rank& rank = ranks_[hello.rank];
   const Admission admission = {.replaces = rank.connection};
   rank.connection = connection;
-  rank.lost_at.reset();
+  rank.loss.reset();
   return admission;
 }
 
@@ -74,6 +87,7 @@ void JobDesk::StartEpoch(const Hello& hello, std::uint64_t epoch) {
   is_held_ = true;
   job_ = hello.job;
   epoch_ = epoch;
+  run_ = hello.run;
   ranks_.assign(hello.ranks, Rank());
   broken_ = Status();
   lease_end_.reset();
@@ -92,21 +106,25 @@ void JobDesk::OnDisconnected(ConnectionId connection, TimePoint now) {
   Rank* const rank = FindRank(connection);
   if (rank == nullptr) return;
   rank->connection = 0;
-  if (!rank->has_ended) rank->lost_at = now;
+  if (rank->has_ended) return;
+  rank->loss = Loss{.at = now, .final_at = now + options_.reconnect_grace, .silence = {}};
+}
+
+void JobDesk::OnSilent(ConnectionId connection, std::chrono::milliseconds silence, TimePoint now) {
+  Rank* const rank = FindRank(connection);
+  if (rank == nullptr) return;
+  rank->connection = 0;
+  if (rank->has_ended) return;
+  rank->loss = Loss{.at = now, .final_at = now, .silence = silence};
 }
 
 JobDesk::Expiry JobDesk::Expire(TimePoint now) {
   Expiry expiry;
   if (!is_held_) return expiry;
-  const std::optional<TimePoint> loss = FirstLoss();
-  if (!is_broken() && loss && now >= *loss + options_.reconnect_grace) {
-    const auto lost =
-        std::ranges::find_if(ranks_, [&loss](const Rank& rank) { return rank.lost_at == loss; });
-    broken_ = Error(StatusCode::kUnavailable,
-                    "rank {} of job '{}' was lost: its connection closed and did not come back "
-                    "within {} ms (epoch {})",
-                    lost - ranks_.begin(), job_, options_.reconnect_grace.count(), epoch_);
-    lease_end_ = *loss + options_.lease;
+  const Rank* const lost = is_broken() ? nullptr : FirstLost();
+  if (lost != nullptr && now >= lost->loss->final_at) {
+    broken_ = LostStatus(*lost);
+    lease_end_ = lost->loss->at + options_.lease;
     expiry.broken = broken_;
   }
   if (lease_end_ && now >= *lease_end_) {
@@ -120,9 +138,9 @@ JobDesk::Expiry JobDesk::Expire(TimePoint now) {
 std::optional<JobDesk::TimePoint> JobDesk::next_deadline() const {
   if (!is_held_) return std::nullopt;
   if (is_broken()) return lease_end_;
-  const std::optional<TimePoint> loss = FirstLoss();
-  if (!loss) return std::nullopt;
-  return *loss + options_.reconnect_grace;
+  const Rank* const lost = FirstLost();
+  if (lost == nullptr) return std::nullopt;
+  return lost->loss->final_at;
 }
 
 std::optional<Status> JobDesk::Stop() {
@@ -145,12 +163,23 @@ bool JobDesk::LacksRank() const {
       ranks_, [](const Rank& rank) { return rank.connection == 0 && !rank.has_ended; });
 }
 
-std::optional<JobDesk::TimePoint> JobDesk::FirstLoss() const {
-  std::optional<TimePoint> first;
+const JobDesk::Rank* JobDesk::FirstLost() const {
+  const Rank* first = nullptr;
   for (const Rank& rank : ranks_) {
-    if (rank.lost_at && (!first || *rank.lost_at < *first)) first = rank.lost_at;
+    if (!rank.loss) continue;
+    if (first == nullptr || rank.loss->final_at < first->loss->final_at) first = &rank;
   }
   return first;
+}
+
+Status JobDesk::LostStatus(const Rank& rank) const {
+  const std::string how =
+      rank.loss->silence ? fmt::format("it was silent for {:g} s",
+                                       std::chrono::duration<double>(*rank.loss->silence).count())
+                         : fmt::format("its connection closed and did not come back within {} ms",
+                                       options_.reconnect_grace.count());
+  return Error(StatusCode::kUnavailable, "rank {} of job '{}' was lost: {} (epoch {})",
+               &rank - ranks_.data(), job_, how, epoch_);
 }
 
 std::size_t JobDesk::connected() const {

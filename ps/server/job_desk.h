@@ -5,7 +5,7 @@
 //
 //        Admit (new job or epoch)       every rank sent End
 //   idle ------------------------> held -------------------> idle
-//     ^                              | a rank lost, grace over
+//     ^                              | a rank lost: grace over, or silent
 //     |        lease over            v
 //     +--------------------------- broken ---> held by the job's next epoch
 #pragma once
@@ -45,10 +45,11 @@ class JobDesk {
   };
 
   /// A worker's first message. kInvalidArgument: a hello that no waiting can help (no job, rank
-  /// out of range, another number of ranks than the other ranks say). kUnavailable: busy with
-  /// another job or a complete earlier epoch; the epoch is over or broken. A rank of an epoch that
-  /// all ranks have ended may come back, as long as no other has begun: the answer to its end may
-  /// have been lost.
+  /// out of range, another number of ranks than the other ranks say, an epoch more than
+  /// kMaxEpochJump above all before: it would lock later jobs out). kUnavailable: busy with
+  /// another job, with another run that has taken the same epoch, or with a complete earlier epoch;
+  /// the epoch is over or broken. A rank of an epoch that all ranks have ended may come back, as
+  /// long as no other has begun: the answer to its end may have been lost.
   /// Call Expire first.
   [[nodiscard]] Result<Admission> Admit(const Hello& hello, std::uint64_t epoch,
                                         ConnectionId connection);
@@ -59,6 +60,10 @@ class JobDesk {
 
   /// A connection is gone, whatever it was.
   void OnDisconnected(ConnectionId connection, TimePoint now);
+
+  /// A connection has been silent for so long that its rank is taken for dead: there is no grace,
+  /// the next Expire breaks the epoch. Close it; of a rank that has ended, that is all.
+  void OnSilent(ConnectionId connection, std::chrono::milliseconds silence, TimePoint now);
 
   /// What the time has brought.
   struct Expiry {
@@ -87,10 +92,16 @@ class JobDesk {
   [[nodiscard]] std::size_t ended() const;
 
  private:
+  // Had a connection, has none, has not ended.
+  struct Loss {
+    TimePoint at;
+    TimePoint final_at;                                // when it breaks the epoch
+    std::optional<std::chrono::milliseconds> silence;  // nothing: the connection was closed
+  };
   struct Rank {
     ConnectionId connection = 0;
     bool has_ended = false;
-    std::optional<TimePoint> lost_at;  // had a connection, has none, has not ended
+    std::optional<Loss> loss;
   };
 
   [[nodiscard]] static Status CheckHello(const Hello& hello, std::uint64_t epoch);
@@ -101,7 +112,9 @@ class JobDesk {
   [[nodiscard]] bool IsComplete() const;
   // Whether some rank is not there: never came, or went without an end.
   [[nodiscard]] bool LacksRank() const;
-  [[nodiscard]] std::optional<TimePoint> FirstLoss() const;
+  // The one that breaks the epoch first; null: none.
+  [[nodiscard]] const Rank* FirstLost() const;
+  [[nodiscard]] Status LostStatus(const Rank& rank) const;
   void StartEpoch(const Hello& hello, std::uint64_t epoch);
   [[nodiscard]] Status OverStatus(const std::string& job, std::uint64_t epoch) const;
 
@@ -109,6 +122,7 @@ class JobDesk {
   bool is_held_ = false;
   std::string job_;
   std::uint64_t epoch_ = 0;  // never falls
+  std::uint64_t run_ = 0;    // Hello::run of the epoch's ranks
   std::vector<Rank> ranks_;
   Status broken_;
   std::optional<TimePoint> lease_end_;  // once broken

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "common/check.h"
+#include "ps/server/snapshot_place.h"
 
 namespace dcn::ps {
 
@@ -14,6 +15,13 @@ Status LocalShard::CreateTables(std::span<const TableDefinition> tables) {
 
 Status LocalShard::Assign(TableId table, std::span<const Key> keys, std::span<const float> values) {
   return shard_.Assign(table, keys, values);
+}
+
+Status LocalShard::OpenSnapshots(const SnapshotPlace& place) {
+  // The process may write where it may write.
+  DCN_ASSIGN_OR_RETURN(SnapshotPlace real, CheckSnapshotPlace("/", place));
+  shard_.OpenSnapshots(std::move(real));
+  return Status();
 }
 
 void LocalShard::StartPushPull(const PushRequest& push, std::span<const RowsToPull> pull) {

@@ -26,8 +26,19 @@ class LocalShard final : public ShardClient {
   void StartPushPull(const PushRequest& push, std::span<const RowsToPull> pull) override;
   void StartPull(std::span<const RowsToPull> pull) override;
   [[nodiscard]] Status Finish() override;
+  [[nodiscard]] StepFlags step_flags() const override { return shard_.step_flags(); }
   [[nodiscard]] Status Assign(TableId table, std::span<const Key> keys,
                               std::span<const float> values) override;
+  [[nodiscard]] Status OpenSnapshots(const SnapshotPlace& place) override;
+  [[nodiscard]] Result<SnapshotReport> QuerySnapshot(Step step) override {
+    return shard_.QuerySnapshot(step);
+  }
+  [[nodiscard]] Status BeginRestore(Step step, std::span<const float> step_sizes) override {
+    return shard_.BeginRestore(step, step_sizes);
+  }
+  [[nodiscard]] Status RestoreRows(const RowsToRestore& rows) override {
+    return shard_.RestoreRows(rows);
+  }
 
  private:
   void Start(std::span<const RowsToPull> pull, Step as_of);

@@ -5,6 +5,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "ps/table/table_definition.h"
 
 namespace dcn::ps {
 namespace {
@@ -78,7 +82,10 @@ Status CheckGradients(const RowGradients& rows, std::size_t node_count,
                  "table '{}', key {}: tree node number {} of a list of {}", table.name,
                  rows.keys[position], *highest, node_count);
   }
-  return CheckFinite(table, rows.keys, rows.values, "the gradient");
+  const Status finite = CheckFinite(table, rows.keys, rows.values, "the gradient");
+  if (finite.ok()) return finite;
+  return Error(finite.code(), "{}: the training diverges; a smaller --learning-rate may help",
+               finite.message());
 }
 
 Status CheckPushContent(const PushRequest& push, std::span<const TableDefinition> tables) {
@@ -121,6 +128,44 @@ Status CheckAssign(TableId table, std::span<const Key> keys, std::span<const flo
   DCN_RETURN_IF_ERROR(CheckTable(table, tables));
   DCN_RETURN_IF_ERROR(CheckValueCount(tables[table], keys.size(), values.size()));
   return CheckFinite(tables[table], keys, values, "the value");
+}
+
+Status CheckStepSizes(Step step, std::span<const float> step_sizes,
+                      std::span<const TableDefinition> tables) {
+  const bool are_needed = std::ranges::any_of(tables, [](const TableDefinition& table) {
+    return std::holds_alternative<AdamOptions>(table.optimizer);
+  });
+  if (step > kMaxStep) {
+    return Error(StatusCode::kOutOfRange, "restoring step {}: above the limit of {}", step,
+                 kMaxStep);
+  }
+  if (step_sizes.size() != step && (are_needed || !step_sizes.empty())) {
+    return Error(StatusCode::kInvalidArgument, "restoring step {}: {} step sizes, must be {}", step,
+                 step_sizes.size(), step);
+  }
+  if (AllFinite(step_sizes)) return Status();
+  return Error(StatusCode::kInvalidArgument, "restoring step {}: a step size is not finite", step);
+}
+
+Status CheckRestore(const RowsToRestore& rows, Step step, std::span<const TableDefinition> tables) {
+  DCN_RETURN_IF_ERROR(CheckTable(rows.table, tables));
+  const TableDefinition& table = tables[rows.table];
+  const std::size_t columns = 1 + StateCount(table.optimizer);
+  DCN_RETURN_IF_ERROR(CheckValueCount(table, rows.keys.size() * columns, rows.records.size()));
+  if (rows.last_steps.size() != rows.keys.size()) {
+    return Error(StatusCode::kInvalidArgument, "table '{}': {} last steps for {} keys", table.name,
+                 rows.last_steps.size(), rows.keys.size());
+  }
+  for (std::size_t i = 0; i < rows.keys.size(); ++i) {
+    if (rows.last_steps[i] <= step) continue;
+    return Error(StatusCode::kOutOfRange, "table '{}', key {}: stands at step {}, the job at {}",
+                 table.name, rows.keys[i], rows.last_steps[i], step);
+  }
+  std::vector<Key> keys(rows.keys.begin(), rows.keys.end());
+  std::sort(keys.begin(), keys.end());
+  const auto twice = std::adjacent_find(keys.begin(), keys.end());
+  if (twice == keys.end()) return Status();
+  return Error(StatusCode::kInvalidArgument, "table '{}': row {} stands twice", table.name, *twice);
 }
 
 }  // namespace dcn::ps

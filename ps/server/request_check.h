@@ -26,4 +26,17 @@ namespace dcn::ps {
                                  std::span<const float> values,
                                  std::span<const TableDefinition> tables);
 
+/// Tables keep a row's last step in 32 bits.
+inline constexpr Step kMaxStep = 0xffffffffU;
+
+/// The rates of a job that is restored at `step`: finite, one a step where some table replays
+/// missed steps. Errors as above.
+[[nodiscard]] Status CheckStepSizes(Step step, std::span<const float> step_sizes,
+                                    std::span<const TableDefinition> tables);
+
+/// Rows to restore in a shard at `step`: table known, sizes that fit, keys distinct, last steps at
+/// most `step`. Errors as above.
+[[nodiscard]] Status CheckRestore(const RowsToRestore& rows, Step step,
+                                  std::span<const TableDefinition> tables);
+
 }  // namespace dcn::ps

@@ -77,13 +77,17 @@ class Server::Impl {
       shards_.push_back(std::make_unique<ShardThread>(shard, [this, shard](std::string_view what) {
         OnException(fmt::format("shard {}", shard), what);
       }));
+      shards_.back()->Post(
+          [root = options.checkpoint_root](ShardDesk& desk) { desk.SetCheckpointRoot(root); });
     }
     core_ = std::make_unique<ServerCore>(
         ServerCore::Options{
             .incarnation = incarnation_,
             .token = options.token,
             .job = {.reconnect_grace = options.reconnect_grace, .lease = options.lease},
-            .hello_timeout = options.hello_timeout},
+            .hello_timeout = options.hello_timeout,
+            .heartbeat = options.heartbeat,
+            .is_quiet = options.is_quiet},
         std::move(listener), shards_,
         [this](std::string_view task, std::string_view what) { OnException(task, what); });
     core_->Start();
@@ -219,11 +223,6 @@ Status Server::Stop(TimePoint deadline) { return impl_->Stop(deadline); }
 
 Result<std::unique_ptr<HostedRank>> Server::ConnectLocal(const Hello& hello, std::uint64_t epoch) {
   return impl_->ConnectLocal(hello, epoch);
-}
-
-Result<std::uint64_t> Server::LastEpoch() {
-  return impl_->AskPlainly<std::uint64_t>(
-      [](ServerCore& core, auto set) { set(core.last_epoch()); });
 }
 
 Result<bool> Server::IsJobHeld() {

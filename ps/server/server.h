@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "common/net/pulse.h"
 #include "common/status.h"
 #include "ps/message.h"
 #include "ps/server/hosted_rank.h"
@@ -23,7 +24,10 @@ struct ServerOptions {
   bool is_insecure = false;            // whether to listen beyond this machine without a token
   std::chrono::milliseconds lease{300'000};         // memory of a job that lost a rank
   std::chrono::milliseconds reconnect_grace{3000};  // a rank may be gone for so long
-  std::chrono::milliseconds hello_timeout{5000};    // a connection without a hello is closed
+  std::string checkpoint_root{};  // below which jobs may have snapshots written; empty: nowhere
+  bool is_quiet = false;          // a job's end by force is no warning: the server is the job's own
+  std::chrono::milliseconds hello_timeout{5000};  // a connection without a hello is closed
+  net::Heartbeat heartbeat{};                     // of ranks on connections
 };
 
 /// Thread safety: all calls but Start, Stop and the destructor may come from any thread.
@@ -48,9 +52,6 @@ class Server {
   /// Drawn at the start: another server has another one.
   [[nodiscard]] std::uint64_t incarnation() const;
   [[nodiscard]] std::uint32_t shards() const;
-
-  /// What Welcome::last_epoch would say. kInternal: the server has failed.
-  [[nodiscard]] Result<std::uint64_t> LastEpoch();
 
   /// Makes a rank of this process take part in the job as a connection would, by the same rules:
   /// errors are those of JobDesk::Admit. No token is asked for. It is lost when the HostedRank is

@@ -1,6 +1,7 @@
 #include "ps/server/server_core.h"
 
 #include <algorithm>
+#include <functional>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -12,6 +13,9 @@ namespace {
 
 namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
+
+// Named in a status.
+constexpr std::size_t kMaxQuietRanks = 16;
 
 // Takes as long for a wrong token as for a right one of the same length.
 bool AreEqual(std::string_view given, std::string_view expected) {
@@ -33,6 +37,7 @@ ServerCore::ServerCore(Options options, net::Listener listener,
       listener_(std::move(listener)),
       executor_(listener_.executor()),
       shards_(shards),
+      poster_(shards),
       job_(options_.job),
       clock_(executor_),
       tasks_(executor_, on_exception),
@@ -113,6 +118,10 @@ void ServerCore::OnHello(ServerSession& session, const net::FrameHeader& header,
     return;
   }
   session.Welcome(hello->role, {.epoch = header.job_epoch, .rank = hello->rank});
+  if (hello->role == Role::kWorker) {
+    session.StartHeartbeats(options_.heartbeat, Clock::now());
+    next_look_ = std::min(next_look_, session.next_look());
+  }
   auto welcome = std::make_shared<Body>();
   Encode(Welcome{.incarnation = options_.incarnation,
                  .shards = static_cast<std::uint32_t>(shards_.size()),
@@ -142,7 +151,8 @@ Status ServerCore::Admit(const Hello& hello, std::uint64_t epoch, ConnectionId c
 // --- the job ----------------------------------------------------------------------------------
 
 void ServerCore::StartEpoch(ConnectionId first_connection) {
-  spdlog::debug("job '{}': epoch {} starts, {} ranks", job_.job(), job_.epoch(), job_.ranks());
+  spdlog::log(options_.Loudness(spdlog::level::info), "job '{}': epoch {} starts, {} ranks",
+              job_.job(), job_.epoch(), job_.ranks());
   for (const auto& shard : shards_) {
     shard->Post([job = job_.job(), epoch = job_.epoch(), ranks = job_.ranks()](ShardDesk& desk) {
       desk.StartEpoch(job, epoch, ranks);
@@ -150,19 +160,27 @@ void ServerCore::StartEpoch(ConnectionId first_connection) {
   }
   for (const auto& [id, session] : sessions_) {
     const bool is_earlier = session->is_welcome() && session->role() == Role::kWorker;
-    if (is_earlier && id != first_connection) session->Close();
+    // What it was told of its own epoch may be on the way still: that the job has ended, or why
+    // not.
+    if (is_earlier && id != first_connection) session->Finish();
   }
 }
 
 void ServerCore::BreakEpoch(const Status& status) {
-  spdlog::warn("{}", status.message());
+  spdlog::log(options_.Loudness(spdlog::level::warn), "{}", status.message());
   for (const auto& shard : shards_) {
     shard->Post([epoch = job_.epoch(), status](ShardDesk& desk) { desk.Break(epoch, status); });
+  }
+  // Also those that ask for nothing now, such as ranks that wait for one another.
+  for (const auto& [id, session] : sessions_) {
+    const bool is_worker = session->is_welcome() && session->role() == Role::kWorker;
+    if (is_worker) session->AnswerFailure(kUnasked, status);
   }
 }
 
 void ServerCore::EndEpoch() {
-  spdlog::debug("job '{}': epoch {} is over", job_.job(), job_.epoch());
+  spdlog::log(options_.Loudness(spdlog::level::info),
+              "job '{}': epoch {} is over, its tables are dropped", job_.job(), job_.epoch());
   for (const auto& shard : shards_) {
     shard->Post([](ShardDesk& desk) { desk.EndEpoch(); });
   }
@@ -224,7 +242,7 @@ void ServerCore::OnObserverFrame(ServerSession& session, const net::FrameHeader&
 }
 
 void ServerCore::OnWorkerFrame(ServerSession& session, const net::FrameHeader& header, Body& body) {
-  ++counters_.requests;
+  if (header.type != static_cast<std::uint16_t>(MessageType::kPing)) ++counters_.requests;
   const std::uint64_t id = header.request_id;
   if (header.job_epoch != session.sender().epoch) {
     session.AnswerFailure(
@@ -233,28 +251,13 @@ void ServerCore::OnWorkerFrame(ServerSession& session, const net::FrameHeader& h
     return;
   }
   if (AnswerCommon(session, header, body)) return;
-  Status decoded;
-  switch (static_cast<MessageType>(header.type)) {
-    case MessageType::kCreateTables:
-      decoded = PostCreateTables(session, id, std::move(body));
-      break;
-    case MessageType::kPushPull:
-      decoded = PostPushPull(session, id, std::move(body));
-      break;
-    case MessageType::kPull:
-      decoded = PostPull(session, id, std::move(body));
-      break;
-    case MessageType::kAssign:
-      decoded = PostAssign(session, id, std::move(body));
-      break;
-    case MessageType::kEndJob:
-      OnEndJob(session, header, body);
-      break;
-    default:
-      OnRefused(session, Refusal::kUnexpectedType);
-      break;
+  const auto type = static_cast<MessageType>(header.type);
+  if (type == MessageType::kEndJob) {
+    OnEndJob(session, header, body);
+  } else if (const Status posted = poster_.Post(session, type, id, std::move(body)); !posted.ok()) {
+    const bool is_known = posted.code() != StatusCode::kOutOfRange;
+    OnRefused(session, is_known ? Refusal::kMessage : Refusal::kUnexpectedType);
   }
-  if (!decoded.ok()) OnRefused(session, Refusal::kMessage);
 }
 
 void ServerCore::OnEndJob(ServerSession& session, const net::FrameHeader& header,
@@ -271,72 +274,11 @@ void ServerCore::OnEndJob(ServerSession& session, const net::FrameHeader& header
   session.Answer(header.request_id, MessageType::kDone, nullptr);
 }
 
-ShardThread* ServerCore::FindShard(ServerSession& session, std::uint64_t id, std::uint32_t shard) {
-  if (shard < shards_.size()) return shards_[shard].get();
-  session.AnswerFailure(
-      id, Error(StatusCode::kOutOfRange, "shard {} does not exist: this server has {}", shard,
-                shards_.size()));
-  return nullptr;
-}
-
-Status ServerCore::PostCreateTables(ServerSession& session, std::uint64_t id, Body body) {
-  CreateTablesMessage message;
-  DCN_RETURN_IF_ERROR(DecodeCreateTables(body, message));
-  ShardThread* const shard = FindShard(session, id, message.shard);
-  if (shard == nullptr) return Status();
-  shard->Post([sender = session.sender(), tables = std::move(message.tables),
-               reply = session.MakeReply(id, MessageType::kDone)](ShardDesk& desk) {
-    desk.CreateTables(sender, tables, *reply);
-  });
-  return Status();
-}
-
-Status ServerCore::PostPushPull(ServerSession& session, std::uint64_t id, Body body) {
-  struct Request {
-    Body body;
-    PushPullMessage message;  // points into body
-  };
-  auto request = std::make_unique<Request>();
-  request->body = std::move(body);
-  DCN_RETURN_IF_ERROR(DecodePushPull(request->body, request->message));
-  ShardThread* const shard = FindShard(session, id, request->message.shard);
-  if (shard == nullptr) return Status();
-  shard->Post([sender = session.sender(), request = std::move(request),
-               reply = session.MakeReply(id, MessageType::kRows)](ShardDesk& desk) mutable {
-    desk.PushPull(sender, request->message.push, std::span<const PullKeys>(request->message.pull),
-                  std::move(reply));
-  });
-  return Status();
-}
-
-Status ServerCore::PostPull(ServerSession& session, std::uint64_t id, Body body) {
-  PullMessage message;  // its spans stay valid when body is moved
-  DCN_RETURN_IF_ERROR(DecodePull(body, message));
-  ShardThread* const shard = FindShard(session, id, message.shard);
-  if (shard == nullptr) return Status();
-  shard->Post([sender = session.sender(), body = std::move(body), pull = std::move(message.pull),
-               reply = session.MakeReply(id, MessageType::kRows)](ShardDesk& desk) {
-    desk.Pull(sender, std::span<const PullKeys>(pull), *reply);
-  });
-  return Status();
-}
-
-Status ServerCore::PostAssign(ServerSession& session, std::uint64_t id, Body body) {
-  AssignMessage message;
-  DCN_RETURN_IF_ERROR(DecodeAssign(body, message));
-  ShardThread* const shard = FindShard(session, id, message.shard);
-  if (shard == nullptr) return Status();
-  shard->Post([sender = session.sender(), body = std::move(body), message,
-               reply = session.MakeReply(id, MessageType::kDone)](ShardDesk& desk) {
-    desk.Assign(sender, message.table, message.keys, message.values, *reply);
-  });
-  return Status();
-}
-
 // --- time and end -----------------------------------------------------------------------------
 
 void ServerCore::Tick() {
   const TimePoint now = Clock::now();
+  if (now >= next_look_) FeelPulses(now);
   const JobDesk::Expiry expiry = job_.Expire(now);
   if (expiry.broken) BreakEpoch(*expiry.broken);
   if (expiry.has_ended) EndEpoch();
@@ -349,9 +291,20 @@ void ServerCore::Tick() {
   }
 }
 
+void ServerCore::FeelPulses(TimePoint now) {
+  next_look_ = TimePoint::max();
+  for (const auto& [id, session] : sessions_) {
+    if (!session->FeelPulse(now)) {
+      job_.OnSilent(id, options_.heartbeat.silence, now);
+      OnRefused(*session, Refusal::kSilent);
+    }
+    next_look_ = std::min(next_look_, session->next_look());
+  }
+}
+
 ServerCore::TimePoint ServerCore::next_deadline() const {
-  TimePoint next = TimePoint::max();
-  if (!hello_deadlines_.empty()) next = hello_deadlines_.front().first;
+  TimePoint next = next_look_;
+  if (!hello_deadlines_.empty()) next = std::min(next, hello_deadlines_.front().first);
   if (const auto deadline = job_.next_deadline()) next = std::min(next, *deadline);
   return next;
 }
@@ -393,6 +346,20 @@ asio::awaitable<void> ServerCore::AsyncStop(TimePoint deadline,
 // --- status
 // ---------------------------------------------------------------------------------------
 
+std::vector<ServerStatus::QuietRank> ServerCore::QuietRanks() const {
+  const TimePoint now = Clock::now();
+  std::vector<ServerStatus::QuietRank> quiet;
+  for (const auto& [id, session] : sessions_) {
+    const auto silence = now - session->connection().received_at();
+    const bool is_worker = session->is_welcome() && session->role() == Role::kWorker;
+    if (!is_worker || silence < 2 * options_.heartbeat.interval) continue;
+    quiet.push_back({session->sender().rank, std::chrono::duration<double>(silence).count()});
+  }
+  std::ranges::sort(quiet, std::greater(), &ServerStatus::QuietRank::seconds);
+  if (quiet.size() > kMaxQuietRanks) quiet.resize(kMaxQuietRanks);
+  return quiet;
+}
+
 ServerStatus ServerCore::StatusWithoutShards() const {
   ServerStatus status;
   status.address = listener_.address().ToString();
@@ -405,6 +372,7 @@ ServerStatus ServerCore::StatusWithoutShards() const {
   status.ended = job_.ended();
   status.is_held = job_.is_held();
   status.broken = job_.broken().message();
+  status.quiet = QuietRanks();
   status.counters = counters_;
   status.counters.connections_open = sessions_.size();
   for (const auto& [id, session] : sessions_) {

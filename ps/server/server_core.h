@@ -17,11 +17,14 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <spdlog/common.h>
 
 #include "common/net/listener.h"
+#include "common/net/pulse.h"
 #include "common/net/task_scope.h"
 #include "ps/message.h"
 #include "ps/server/job_desk.h"
+#include "ps/server/request_poster.h"
 #include "ps/server/server_session.h"
 #include "ps/server/server_status.h"
 #include "ps/server/shard_thread.h"
@@ -38,6 +41,12 @@ class ServerCore final : public SessionHandler {
     std::string token;
     JobDesk::Options job;
     std::chrono::milliseconds hello_timeout{};
+    net::Heartbeat heartbeat;
+    bool is_quiet = false;  // as ServerOptions'
+    /// How loud a line about jobs is that is usually of `level`.
+    [[nodiscard]] spdlog::level::level_enum Loudness(spdlog::level::level_enum level) const {
+      return is_quiet ? spdlog::level::debug : level;
+    }
   };
 
   /// shards: outlive this object. on_exception: as TaskScope's.
@@ -68,7 +77,6 @@ class ServerCore final : public SessionHandler {
 
   /// Asks every shard, then calls `use` with the text, on this thread.
   void CollectStatus(std::function<void(std::string text)> use);
-  [[nodiscard]] std::uint64_t last_epoch() const { return job_.epoch(); }
   [[nodiscard]] bool is_job_held();
   [[nodiscard]] const net::Address& address() const { return listener_.address(); }
 
@@ -94,17 +102,9 @@ class ServerCore final : public SessionHandler {
   void OnWorkerFrame(ServerSession& session, const net::FrameHeader& header, Body& body);
   void OnEndJob(ServerSession& session, const net::FrameHeader& header, const Body& body);
 
-  // Decode a request and post it to its shard; errors: the message makes no sense.
-  [[nodiscard]] Status PostCreateTables(ServerSession& session, std::uint64_t id, Body body);
-  [[nodiscard]] Status PostPushPull(ServerSession& session, std::uint64_t id, Body body);
-  [[nodiscard]] Status PostPull(ServerSession& session, std::uint64_t id, Body body);
-  [[nodiscard]] Status PostAssign(ServerSession& session, std::uint64_t id, Body body);
-  // The shard of that number; null: there is none, and the request was answered so.
-  [[nodiscard]] ShardThread* FindShard(ServerSession& session, std::uint64_t id,
-                                       std::uint32_t shard);
-
   // Does what the time has brought.
   void Tick();
+  void FeelPulses(TimePoint now);
   void StartEpoch(ConnectionId first_connection);
   void BreakEpoch(const Status& status);
   void EndEpoch();
@@ -113,12 +113,14 @@ class ServerCore final : public SessionHandler {
   boost::asio::awaitable<void> AsyncStop(TimePoint deadline,
                                          std::function<void(const Status&)> done);
   [[nodiscard]] ServerStatus StatusWithoutShards() const;
+  [[nodiscard]] std::vector<ServerStatus::QuietRank> QuietRanks() const;
 
   const Options options_;
   const TimePoint started_;
   net::Listener listener_;
   boost::asio::any_io_executor executor_;
   std::vector<std::unique_ptr<ShardThread>>& shards_;
+  RequestPoster poster_;
   JobDesk job_;
   ServerCounters counters_;
   Status refusal_;  // of every hello, once stopping or failed
@@ -126,6 +128,7 @@ class ServerCore final : public SessionHandler {
   ConnectionId last_connection_ = 0;
   std::map<ConnectionId, std::shared_ptr<ServerSession>> sessions_;
   std::deque<std::pair<TimePoint, ConnectionId>> hello_deadlines_;  // in order
+  TimePoint next_look_ = TimePoint::max();                          // at the sessions' pulses
   boost::asio::steady_timer clock_;
   net::TaskScope tasks_;
   net::TaskScope stop_tasks_;  // what waits for the end of tasks_

@@ -7,6 +7,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "common/check.h"
+
 namespace dcn::ps {
 namespace {
 
@@ -50,9 +52,16 @@ class RemoteReply final : public Reply {
     });
   }
 
-  std::span<float> MakeRoom(Step step, std::size_t count) override {
+  std::span<float> MakeRoom(Step step, StepFlags flags, std::size_t count) override {
     body_ = std::make_shared<Body>();
-    return EncodeRows(step, count, *body_);
+    return EncodeRows(step, count, *body_, flags);
+  }
+  void SetFlags(StepFlags /*flags*/) override {
+    DCN_CHECK(false);  // rows that go over the wire have no place here
+  }
+  void SetReport(const SnapshotReport& report) override {
+    body_ = std::make_shared<Body>();
+    Encode(report, *body_);
   }
 
   void Send(const Status& status) override {
@@ -120,6 +129,26 @@ void ServerSession::Welcome(Role role, const Sender& sender) {
   sender_ = sender;
 }
 
+void ServerSession::StartHeartbeats(const net::Heartbeat& heartbeat, TimePoint now) {
+  pulse_.emplace(heartbeat, now);
+}
+
+bool ServerSession::FeelPulse(TimePoint now) {
+  if (!pulse_ || !connection_.is_open()) return true;
+  const bool is_read = owed_ < kMaxOwed;
+  const bool is_sending = connection_.queued_bytes() > 0;
+  const net::Pulse::Action action = pulse_->Look(is_read ? connection_.received_at() : now,
+                                                 is_sending ? now : connection_.sent_at(), now);
+  if (action == net::Pulse::Action::kSendHeartbeat) {
+    Answer(kHeartbeatId, MessageType::kPong, nullptr);
+  }
+  return action != net::Pulse::Action::kGiveUp;
+}
+
+ServerSession::TimePoint ServerSession::next_look() const {
+  return pulse_ && connection_.is_open() ? pulse_->next_look() : TimePoint::max();
+}
+
 void ServerSession::Answer(std::uint64_t request_id, MessageType type,
                            std::shared_ptr<const Body> body) {
   Send(AnswerFrame(request_id, sender_.epoch, type, std::move(body)));
@@ -145,7 +174,7 @@ void ServerSession::OnReply(const net::OutgoingFrame* frame, bool is_failure) {
 }
 
 void ServerSession::Send(const net::OutgoingFrame& frame) {
-  if (!connection_.is_open() || connection_.Send(frame)) return;
+  if (!connection_.is_open() || connection_.is_finishing() || connection_.Send(frame)) return;
   handler_.OnRefused(*this, Refusal::kSlowReader);
   Close();
 }

@@ -4,9 +4,11 @@
 // which comes back to this thread first and may find the connection gone.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
@@ -16,6 +18,7 @@
 
 #include "common/net/connection.h"
 #include "common/net/frame.h"
+#include "common/net/pulse.h"
 #include "ps/message.h"
 #include "ps/server/job_desk.h"
 #include "ps/server/server_status.h"
@@ -43,6 +46,8 @@ class SessionHandler {
 /// Thread safety: none; confined to the I/O thread.
 class ServerSession : public std::enable_shared_from_this<ServerSession> {
  public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
   /// handler: outlives the session's tasks.
   ServerSession(ConnectionId id, boost::asio::ip::tcp::socket socket, SessionHandler& handler);
 
@@ -52,6 +57,14 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
 
   /// After a good hello: longer messages are read from now on.
   void Welcome(Role role, const Sender& sender);
+
+  /// From now on heartbeats are sent, and expected of the peer.
+  void StartHeartbeats(const net::Heartbeat& heartbeat, TimePoint now);
+  /// Sends one where it is due; false: the peer has been silent for too long. Called at next_look()
+  /// or earlier.
+  [[nodiscard]] bool FeelPulse(TimePoint now);
+  /// TimePoint::max(): there are no heartbeats.
+  [[nodiscard]] TimePoint next_look() const;
 
   /// Queues the answer to a request.
   void Answer(std::uint64_t request_id, MessageType type, std::shared_ptr<const Body> body);
@@ -86,6 +99,7 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
   Role role_ = Role::kObserver;
   Sender sender_;
   std::size_t owed_ = 0;  // answers that shard threads have yet to give
+  std::optional<net::Pulse> pulse_;
   bool is_finishing_ = false;
   boost::asio::steady_timer has_room_;
 };

@@ -68,6 +68,14 @@ std::string_view StateName(const ServerStatus& status) {
   return status.broken.empty() ? "running" : "broken";
 }
 
+json QuietJson(const std::vector<ServerStatus::QuietRank>& ranks) {
+  json quiet = json::array();
+  for (const ServerStatus::QuietRank& rank : ranks) {
+    quiet.push_back({{"rank", rank.rank}, {"seconds", rank.seconds}});
+  }
+  return quiet;
+}
+
 json RefusedJson(const ServerCounters& counters) {
   json refused = json::object();
   for (std::size_t i = 0; i < kRefusals; ++i) {
@@ -118,6 +126,8 @@ std::string_view RefusalName(Refusal refusal) {
       return "job";
     case Refusal::kSlowReader:
       return "slow_reader";
+    case Refusal::kSilent:
+      return "silent";
   }
   return "unknown";
 }
@@ -137,7 +147,8 @@ std::string ToJsonText(const ServerStatus& status) {
         {"connected", status.connected},
         {"ended", status.ended},
         {"state", StateName(status)},
-        {"broken", status.broken}}},
+        {"broken", status.broken},
+        {"quiet", QuietJson(status.quiet)}}},
       {"connections",
        {{"accepted", counters.connections_accepted}, {"open", counters.connections_open}}},
       {"requests", counters.requests},

@@ -28,13 +28,14 @@ enum class Refusal : std::uint8_t {
   kToken,           // is missing or wrong
   kJob,             // busy, an epoch that is over, ranks that do not fit
   kSlowReader,      // does not take its answers
+  kSilent,          // a rank whose heartbeats do not come
 };
-inline constexpr std::size_t kRefusals = 11;
+inline constexpr std::size_t kRefusals = 12;
 
 [[nodiscard]] Refusal ToRefusal(net::FrameFault fault);
 
-/// Since the server's start. Requests of workers and bytes of all connections; ranks in the
-/// server's own process have none.
+/// Since the server's start. Requests of workers (without their heartbeats) and bytes of all
+/// connections; ranks in the server's own process have none.
 struct ServerCounters {
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_open = 0;
@@ -46,6 +47,12 @@ struct ServerCounters {
 };
 
 struct ServerStatus {
+  // A rank from which nothing has come for more than two heartbeats' time.
+  struct QuietRank {
+    std::uint32_t rank = 0;
+    double seconds = 0;
+  };
+
   std::string address;
   std::uint64_t incarnation = 0;
   double uptime_seconds = 0;
@@ -55,13 +62,15 @@ struct ServerStatus {
   std::size_t connected = 0;
   std::size_t ended = 0;
   bool is_held = false;
-  std::string broken;  // why the epoch is broken; empty: it is not
+  std::string broken;            // why the epoch is broken; empty: it is not
+  std::vector<QuietRank> quiet;  // at most 16, the longest silence first
   ServerCounters counters;
   std::vector<ShardCounts> shards;
 };
 
 /// One JSON object: "address", "incarnation" (hex text), "uptime_seconds", "job" {"name", "epoch",
-/// "ranks", "connected", "ended", "state": "none", "running", "broken" or "ended", "broken"},
+/// "ranks", "connected", "ended", "state": "none", "running", "broken" or "ended", "broken",
+/// "quiet" [{"rank", "seconds"}]},
 /// "connections" {"accepted", "open"}, "requests", "failures", "bytes_received", "bytes_sent",
 /// "refused" {reason: count}, "tables" [{"name", "rows", "bytes"}], "shards" [{"step", "rows",
 /// "bytes", "pushed_rows", "pulled_rows", "waiting"}], "skew" {"rows", "pulled_rows"}: the largest

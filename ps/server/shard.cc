@@ -1,7 +1,7 @@
 #include "ps/server/shard.h"
 
 #include <algorithm>
-#include <limits>
+#include <cstring>
 
 #include "common/floating_point.h"
 #include "ps/server/request_check.h"
@@ -10,8 +10,18 @@
 namespace dcn::ps {
 namespace {
 
-// Tables keep a row's last step in 32 bits.
-constexpr Step kMaxStep = std::numeric_limits<std::uint32_t>::max();
+// Whether every one of these rows is there, just so.
+bool IsRestored(const EmbeddingTable& table, const RowsToRestore& rows) {
+  const std::size_t size = table.record_size();
+  for (std::size_t i = 0; i < rows.keys.size(); ++i) {
+    const auto row = table.Find(rows.keys[i]);
+    if (!row || row->last_step != rows.last_steps[i]) return false;
+    // Its weights and its state lie one behind the other.
+    if (std::memcmp(row->weights.data(), rows.records.data() + i * size, size * sizeof(float)) != 0)
+      return false;
+  }
+  return !rows.keys.empty();
+}
 
 Status CheckSameTables(std::span<const TableDefinition> given,
                        std::span<const TableDefinition> existing) {
@@ -31,7 +41,8 @@ Status CheckSameTables(std::span<const TableDefinition> given,
 
 }  // namespace
 
-Shard::Shard(std::uint32_t ranks) : barrier_(ranks, 1) {}
+Shard::Shard(std::uint32_t ranks, std::unique_ptr<SnapshotWriter> earlier)
+    : rank_count_(ranks), barrier_(ranks, 1), earlier_(std::move(earlier)) {}
 
 Status Shard::CreateTables(std::span<const TableDefinition> tables) {
   FlushDenormalsToZero();
@@ -63,9 +74,22 @@ Status Shard::Push(const PushRequest& push) {
                  push.rank, push.step, kMaxStep);
   }
   DCN_RETURN_IF_ERROR(CheckPush(push, definitions_));
+  DCN_RETURN_IF_ERROR(CheckFlags(push));
   DCN_RETURN_IF_ERROR(barrier_.Add(push, definitions_));
+  next_flags_ |= push.flags;
   if (barrier_.is_complete()) ApplyStep();
   return Status();
+}
+
+Status Shard::CheckFlags(const PushRequest& push) const {
+  if ((push.flags & ~kKnownStepFlags) != 0) {
+    return Error(StatusCode::kInvalidArgument, "push of rank {}, step {}: unknown flags {:#x}",
+                 push.rank, push.step, push.flags);
+  }
+  if ((push.flags & kTakesSnapshot) == 0 || place_) return Status();
+  return Error(StatusCode::kInvalidArgument,
+               "push of rank {}, step {}: a snapshot is wanted, and no place for it was named",
+               push.rank, push.step);
 }
 
 void Shard::ApplyStep() {
@@ -83,6 +107,66 @@ void Shard::ApplyStep() {
       tables_[i].ApplyStep(learning_rate, {}, {});
     }
   }
+  step_flags_ = std::exchange(next_flags_, 0);
+  if ((step_flags_ & kTakesSnapshot) != 0) {
+    // Of one that was not waited for, too.
+    std::unique_ptr<SnapshotWriter> earlier = TakeSnapshotWriter();
+    snapshot_ =
+        std::make_unique<ShardSnapshot>(*place_, current_step(), tables_, std::move(earlier));
+  } else if (snapshot_ != nullptr) {
+    snapshot_->Advance(tables_);
+  }
+}
+
+Result<SnapshotReport> Shard::QuerySnapshot(Step step) {
+  if (snapshot_ == nullptr || snapshot_->step() != step) {
+    return Error(StatusCode::kOutOfRange, "there is no snapshot of step {}", step);
+  }
+  snapshot_->Advance(tables_);
+  return snapshot_->report();
+}
+
+void Shard::GiveUpSnapshot() {
+  for (EmbeddingTable& table : tables_) table.EndSnapshot();
+  if (snapshot_ != nullptr) snapshot_->GiveUp();
+}
+
+std::unique_ptr<SnapshotWriter> Shard::TakeSnapshotWriter() {
+  GiveUpSnapshot();
+  if (snapshot_ == nullptr) return std::move(earlier_);
+  std::unique_ptr<SnapshotWriter> writer = snapshot_->TakeWriter();
+  snapshot_.reset();
+  return writer;
+}
+
+Status Shard::BeginRestore(Step step, std::span<const float> step_sizes) {
+  FlushDenormalsToZero();
+  if (restored_step_ == step && current_step() == step) return Status();  // repeated
+  const auto has_rows = [](const EmbeddingTable& table) { return table.row_count() > 0; };
+  if (!has_tables_ || current_step() != 0 || std::ranges::any_of(tables_, has_rows)) {
+    return Error(StatusCode::kOutOfRange,
+                 "restoring step {}: the shard {}; it must have tables without rows", step,
+                 has_tables_ ? "has rows or has gone through steps" : "has no tables");
+  }
+  DCN_RETURN_IF_ERROR(CheckStepSizes(step, step_sizes, definitions_));
+  for (EmbeddingTable& table : tables_) table.RestoreStep(step, step_sizes);
+  barrier_ = StepBarrier(rank_count_, step + 1);
+  restored_step_ = step;
+  return Status();
+}
+
+Status Shard::RestoreRows(const RowsToRestore& rows) {
+  FlushDenormalsToZero();
+  DCN_RETURN_IF_ERROR(CheckRestore(rows, current_step(), definitions_));
+  EmbeddingTable& table = tables_[rows.table];
+  if (IsRestored(table, rows)) return Status();  // repeated, its answer having been lost
+  for (const Key key : rows.keys) {
+    if (!table.Find(key)) continue;
+    return Error(StatusCode::kInvalidArgument, "restoring table '{}': row {} is there already",
+                 table.definition().name, key);
+  }
+  table.RestoreRows(rows.keys, rows.last_steps, rows.records);
+  return Status();
 }
 
 Status Shard::CheckPull(std::span<const RowsToPull> pull) const {

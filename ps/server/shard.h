@@ -6,11 +6,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
 #include "ps/protocol.h"
+#include "ps/server/shard_snapshot.h"
 #include "ps/server/step_barrier.h"
 #include "ps/table/embedding_table.h"
 
@@ -20,8 +24,9 @@ namespace dcn::ps {
 /// denormals to zero, which is part of the result (common/floating_point.h).
 class Shard {
  public:
-  /// ranks: how many workers push each step, >= 1.
-  explicit Shard(std::uint32_t ranks = 1);
+  /// ranks: how many workers push each step, >= 1. earlier: TakeSnapshotWriter of the shard that
+  /// this one comes after; null: none.
+  explicit Shard(std::uint32_t ranks = 1, std::unique_ptr<SnapshotWriter> earlier = nullptr);
 
   /// Creates the job's tables; the position in the list is the TableId. The same list again is no
   /// change. kInvalidArgument: a definition out of range, or a name that stands twice.
@@ -46,6 +51,20 @@ class Shard {
   [[nodiscard]] Status Assign(TableId table, std::span<const Key> keys,
                               std::span<const float> values);
 
+  /// The wishes of all ranks for step current_step().
+  [[nodiscard]] StepFlags step_flags() const { return step_flags_; }
+
+  /// As ShardClient's; the place was checked (snapshot_place.h).
+  void OpenSnapshots(SnapshotPlace place) { place_ = std::move(place); }
+  [[nodiscard]] Result<SnapshotReport> QuerySnapshot(Step step);
+  /// Gives up the snapshot that is under way, if there is one, and forgets its copies.
+  void GiveUpSnapshot();
+  /// The same for good: no snapshot follows. What wrote the last one, since it may hang and then
+  /// must not be joined by another; null: there was none.
+  [[nodiscard]] std::unique_ptr<SnapshotWriter> TakeSnapshotWriter();
+  [[nodiscard]] Status BeginRestore(Step step, std::span<const float> step_sizes);
+  [[nodiscard]] Status RestoreRows(const RowsToRestore& rows);
+
   /// The last applied step; 0 before the first.
   [[nodiscard]] Step current_step() const { return barrier_.current_step() - 1; }
   /// The ranks that have not pushed step current_step() + 1 yet.
@@ -56,8 +75,16 @@ class Shard {
 
  private:
   void ApplyStep();
+  [[nodiscard]] Status CheckFlags(const PushRequest& push) const;
 
+  const std::uint32_t rank_count_;
   StepBarrier barrier_;
+  StepFlags next_flags_ = 0;           // of the step that is being collected
+  StepFlags step_flags_ = 0;           // of the last applied one
+  std::optional<Step> restored_step_;  // of BeginRestore
+  std::optional<SnapshotPlace> place_;
+  std::unique_ptr<ShardSnapshot> snapshot_;  // the last one
+  std::unique_ptr<SnapshotWriter> earlier_;  // until there is one
   bool has_tables_ = false;
   std::vector<TableDefinition> definitions_;
   std::vector<EmbeddingTable> tables_;

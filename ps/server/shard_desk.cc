@@ -14,7 +14,7 @@ void ShardDesk::StartEpoch(std::string job, std::uint64_t epoch, std::uint32_t r
   job_ = std::move(job);
   epoch_ = epoch;
   refusal_ = Status();
-  shard_.emplace(ranks);
+  shard_.emplace(ranks, std::move(snapshot_writer_));
   ranks_.resize(ranks);
   pushed_rows_ = 0;
   pulled_rows_ = 0;
@@ -25,11 +25,13 @@ void ShardDesk::Break(std::uint64_t epoch, const Status& status) {
   if (epoch != epoch_ || !refusal_.ok()) return;
   refusal_ = status;
   RefuseParked(status);
+  if (shard_) shard_->GiveUpSnapshot();  // nobody will ask for it
 }
 
 void ShardDesk::EndEpoch() {
   if (refusal_.ok()) refusal_ = OverStatus(epoch_);
   RefuseParked(refusal_);
+  if (shard_) snapshot_writer_ = shard_->TakeSnapshotWriter();
   shard_.reset();
   ranks_.clear();
 }
@@ -87,6 +89,41 @@ void ShardDesk::Assign(const Sender& sender, TableId table, std::span<const Key>
                        std::span<const float> values, Reply& reply) {
   const Status status = CheckSender(sender);
   reply.Send(status.ok() ? shard_->Assign(table, keys, values) : status);
+}
+
+void ShardDesk::OpenSnapshots(const Sender& sender, const SnapshotPlace& place, Reply& reply) {
+  Status status = CheckSender(sender);
+  if (status.ok() && place.epoch != sender.epoch) {
+    status = Error(StatusCode::kInvalidArgument, "snapshots of epoch {} in epoch {}", place.epoch,
+                   sender.epoch);
+  }
+  if (status.ok()) {
+    const Result<SnapshotPlace> real = place_check_.Check(checkpoint_root_, place);
+    status = real.status();
+    if (real.ok()) shard_->OpenSnapshots(*real);
+  }
+  reply.Send(status);
+}
+
+void ShardDesk::QuerySnapshot(const Sender& sender, Step step, Reply& reply) {
+  Status status = CheckSender(sender);
+  if (status.ok()) {
+    const Result<SnapshotReport> report = shard_->QuerySnapshot(step);
+    status = report.status();
+    if (report.ok()) reply.SetReport(*report);
+  }
+  reply.Send(status);
+}
+
+void ShardDesk::BeginRestore(const Sender& sender, Step step, std::span<const float> step_sizes,
+                             Reply& reply) {
+  const Status status = CheckSender(sender);
+  reply.Send(status.ok() ? shard_->BeginRestore(step, step_sizes) : status);
+}
+
+void ShardDesk::RestoreRows(const Sender& sender, const RowsToRestore& rows, Reply& reply) {
+  const Status status = CheckSender(sender);
+  reply.Send(status.ok() ? shard_->RestoreRows(rows) : status);
 }
 
 void ShardDesk::Withdraw(const Sender& sender, std::string_view text) {
@@ -164,6 +201,7 @@ Result<std::size_t> ShardDesk::CountValues(std::span<const PullKeys> pull) const
 void ShardDesk::AnswerRows(const WantedRows& wanted, Reply& reply) {
   if (const auto* rows = std::get_if<std::span<const RowsToPull>>(&wanted)) {
     for (const RowsToPull& of_table : *rows) pulled_rows_ += of_table.keys.size();
+    reply.SetFlags(shard_->step_flags());
     reply.Send(shard_->Pull(*rows));
     return;
   }
@@ -172,7 +210,7 @@ void ShardDesk::AnswerRows(const WantedRows& wanted, Reply& reply) {
 
 Status ShardDesk::ReadIntoRoom(std::span<const PullKeys> pull, Reply& reply) {
   DCN_ASSIGN_OR_RETURN(const std::size_t count, CountValues(pull));
-  std::span<float> room = reply.MakeRoom(shard_->current_step(), count);
+  std::span<float> room = reply.MakeRoom(shard_->current_step(), shard_->step_flags(), count);
   DCN_CHECK_EQ(room.size(), count);
   rows_.clear();
   for (const PullKeys& wanted : pull) {

@@ -8,11 +8,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include "ps/message.h"
 #include "ps/protocol.h"
 #include "ps/server/shard.h"
+#include "ps/server/snapshot_place.h"
 
 namespace dcn::ps {
 
@@ -28,8 +31,14 @@ class Reply {
  public:
   virtual ~Reply() = default;
 
-  /// Room for the rows that PullKeys ask for, `count` values as of `step`; called before Send.
-  virtual std::span<float> MakeRoom(Step step, std::size_t count) = 0;
+  /// Room for the rows that PullKeys ask for, `count` values as of `step`, whose flags are `flags`;
+  /// called before Send.
+  virtual std::span<float> MakeRoom(Step step, StepFlags flags, std::size_t count) = 0;
+  /// The flags alone, where the rows have a place already; called before Send.
+  virtual void SetFlags(StepFlags flags) = 0;
+
+  /// How far a snapshot is; called before Send.
+  virtual void SetReport(const SnapshotReport& report) = 0;
 
   /// The answer, once: done (rows in place), or why not.
   virtual void Send(const Status& status) = 0;
@@ -85,6 +94,16 @@ class ShardDesk {
   void Assign(const Sender& sender, TableId table, std::span<const Key> keys,
               std::span<const float> values, Reply& reply);
 
+  /// Below which folder snapshots may be written; empty: nowhere.
+  void SetCheckpointRoot(std::filesystem::path root) { checkpoint_root_ = std::move(root); }
+
+  // As ShardClient's.
+  void OpenSnapshots(const Sender& sender, const SnapshotPlace& place, Reply& reply);
+  void QuerySnapshot(const Sender& sender, Step step, Reply& reply);
+  void BeginRestore(const Sender& sender, Step step, std::span<const float> step_sizes,
+                    Reply& reply);
+  void RestoreRows(const Sender& sender, const RowsToRestore& rows, Reply& reply);
+
   /// Answers the sender's waiting pull, if there is one, with kDeadlineExceeded: `text` and the
   /// ranks that it waits for. From then on nothing that it pointed to is touched. Its push stays.
   void Withdraw(const Sender& sender, std::string_view text);
@@ -114,10 +133,13 @@ class ShardDesk {
   void RefuseParked(const Status& status);
   [[nodiscard]] Status OverStatus(std::uint64_t epoch) const;
 
+  std::filesystem::path checkpoint_root_;
   std::string job_;
   std::uint64_t epoch_ = 0;
   Status refusal_;  // of the current epoch, once it is broken or over
   std::optional<Shard> shard_;
+  std::unique_ptr<SnapshotWriter> snapshot_writer_;  // of earlier epochs, while there is no shard
+  SnapshotPlaceCheck place_check_;
   std::vector<RankState> ranks_;
   std::vector<RowsToPull> rows_;  // of the answer being made
   std::uint64_t pushed_rows_ = 0;

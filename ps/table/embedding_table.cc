@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "common/aligned_floats.h"
 #include "common/check.h"
 #include "ps/table/optimizer/adagrad.h"
 #include "ps/table/optimizer/adam.h"
@@ -16,11 +17,9 @@
 namespace dcn::ps {
 namespace {
 
-constexpr std::size_t kCacheLine = 64;
-
 void PrefetchFloats(const float* floats, std::size_t count) {
   const auto* bytes = reinterpret_cast<const char*>(floats);
-  for (std::size_t i = 0; i < count * sizeof(float); i += kCacheLine) {
+  for (std::size_t i = 0; i < count * sizeof(float); i += kCacheLineBytes) {
     __builtin_prefetch(bytes + i, 1);
   }
 }
@@ -99,6 +98,7 @@ void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<con
     LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
     for (std::size_t i = 0; i < count; ++i) {
       RowIndex::Entry& entry = *entries[i];
+      Preserve(entry);
       Replay(entry, step_);
       UpdateRow(options, rate, Record(storage_.Record(entry.slot), dimension_),
                 gradients.subspan((first + i) * dimension_, dimension_));
@@ -132,11 +132,50 @@ void EmbeddingTable::Assign(std::span<const Key> keys, std::span<const float> va
     const std::size_t count = std::min(kLookupBlock, keys.size() - first);
     LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
     for (std::size_t i = 0; i < count; ++i) {
+      Preserve(*entries[i]);
       float* record = storage_.Record(entries[i]->slot);
       std::copy_n(values.data() + (first + i) * dimension_, dimension_, record);
       ResetState(record);
       entries[i]->last_step = static_cast<std::uint32_t>(step_);
     }
+  }
+}
+
+void EmbeddingTable::BeginSnapshot(TableId table) {
+  DCN_CHECK(snapshot_ == nullptr);
+  snapshot_ = std::make_unique<TableSnapshot>(table, row_count(), record_size());
+}
+
+void EmbeddingTable::CopyRows(std::size_t rows) {
+  TableSnapshot::Sweep& sweep = snapshot_->sweep();
+  if (sweep.capacity != index_.capacity()) sweep = {.capacity = index_.capacity(), .place = 0};
+  for (; sweep.place < sweep.capacity && rows > 0; ++sweep.place) {
+    const RowIndex::Entry* const entry = index_.At(sweep.place);
+    if (entry == nullptr || !snapshot_->Lacks(entry->slot)) continue;
+    snapshot_->Copy(*entry, storage_.Record(entry->slot));
+    --rows;
+  }
+}
+
+void EmbeddingTable::RestoreStep(Step step, std::span<const float> step_sizes) {
+  DCN_CHECK_EQ(row_count(), std::size_t{0});
+  if (history_) {
+    DCN_CHECK_EQ(step_sizes.size(), step);
+    history_->Restore(step_sizes);
+  }
+  step_ = step;
+}
+
+void EmbeddingTable::RestoreRows(std::span<const Key> keys,
+                                 std::span<const std::uint32_t> last_steps,
+                                 std::span<const float> records) {
+  DCN_CHECK_EQ(last_steps.size(), keys.size());
+  DCN_CHECK_EQ(records.size(), keys.size() * record_size());
+  index_.Reserve(index_.size() + keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    DCN_CHECK_LE(last_steps[i], step_);
+    std::copy_n(records.data() + i * record_size(), record_size(), storage_.Append());
+    index_.Insert(keys[i], last_steps[i]);
   }
 }
 
@@ -200,6 +239,7 @@ void EmbeddingTable::ResetState(float* record) const {
 
 void EmbeddingTable::Replay(RowIndex::Entry& entry, Step to) {
   if (!history_ || entry.last_step >= to) return;
+  Preserve(entry);
   const Record row(storage_.Record(entry.slot), dimension_);
   AdamReplay(std::get<AdamOptions>(definition_.optimizer), history_->Between(entry.last_step, to),
              row.weights(), row.state(0), row.state(1));

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -17,6 +18,7 @@
 #include "ps/table/rate_history.h"
 #include "ps/table/row_index.h"
 #include "ps/table/row_storage.h"
+#include "ps/table/table_snapshot.h"
 
 namespace dcn::ps {
 
@@ -52,6 +54,25 @@ class EmbeddingTable {
   /// Sets rows to `values` [keys.size(), dimension] as of step(), with a fresh optimizer state.
   void Assign(std::span<const Key> keys, std::span<const float> values);
 
+  /// Begins to copy all rows as they stand now; one snapshot at a time. table: this one's number.
+  void BeginSnapshot(TableId table);
+  /// Null: none was begun. It is the caller's to empty (TakeCopies), and ends with EndSnapshot.
+  [[nodiscard]] TableSnapshot* snapshot() { return snapshot_.get(); }
+  /// Copies up to `rows` rows that the snapshot lacks. REQUIRES: snapshot() is not null.
+  void CopyRows(std::size_t rows);
+  void EndSnapshot() { snapshot_.reset(); }
+
+  /// Floats of a row's record: its weights and its state.
+  [[nodiscard]] std::size_t record_size() const { return (1 + states_) * dimension_; }
+
+  /// Takes the table to step `step`, without rows. step_sizes: [step] where the optimizer replays
+  /// missed steps, else unused. REQUIRES: no row exists.
+  void RestoreStep(Step step, std::span<const float> step_sizes);
+  /// Creates rows as a snapshot had them: keys distinct and new, last_steps [keys.size()] at most
+  /// step(), records [keys.size(), record_size()].
+  void RestoreRows(std::span<const Key> keys, std::span<const std::uint32_t> last_steps,
+                   std::span<const float> records);
+
   /// The row as it is stored, or nothing. Valid until the next call that is not const.
   [[nodiscard]] std::optional<StoredRow> Find(Key key) const;
 
@@ -67,13 +88,18 @@ class EmbeddingTable {
   static constexpr std::size_t kLookupBlock = 64;
 
   [[nodiscard]] StoredRow View(const RowIndex::Entry& entry) const;
-  [[nodiscard]] std::size_t record_size() const { return (1 + states_) * dimension_; }
 
   // entries[i] = the entry of keys[i], or null; the rows' records are on their way to the cache.
   void Locate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries);
   // The same, creating what is missing with its first value, standing at the current step.
   void LocateOrCreate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries);
   void ResetState(float* record) const;
+  // Before a stored row changes: a snapshot that is being taken gets it as it is.
+  void Preserve(const RowIndex::Entry& entry) {
+    if (snapshot_ != nullptr && snapshot_->Lacks(entry.slot)) {
+      snapshot_->Copy(entry, storage_.Record(entry.slot));
+    }
+  }
   // Brings a stored row to step `to` if the optimizer moves untouched rows.
   void Replay(RowIndex::Entry& entry, Step to);
   template <typename Options>
@@ -88,6 +114,7 @@ class EmbeddingTable {
   std::optional<RateHistory> history_;  // of dense-form Adam only
   RowIndex index_;
   RowStorage storage_;
+  std::unique_ptr<TableSnapshot> snapshot_;  // null: none is being taken
 };
 
 }  // namespace dcn::ps

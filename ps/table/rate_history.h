@@ -29,6 +29,9 @@ class RateHistory {
   /// Enters step last_step() + 1.
   void Append(float learning_rate);
 
+  /// Takes the rates of steps 1 to step_sizes.size() from elsewhere, in place of its own.
+  void Restore(std::span<const float> step_sizes);
+
   /// What a row that stands at step `from` missed up to and including step `to`.
   /// REQUIRES: from <= to <= last_step(). The spans are valid until the next Append.
   [[nodiscard]] MissedSteps Between(Step from, Step to) const {
@@ -40,6 +43,8 @@ class RateHistory {
   [[nodiscard]] float step_size(Step step) const { return step_sizes_[step - 1]; }
 
  private:
+  void AppendStepSize(float step_size);
+
   static constexpr std::size_t kReservedSteps = 4096;  // no allocation in a short job's steps
 
   AdamOptions options_;

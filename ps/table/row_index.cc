@@ -1,5 +1,6 @@
 #include "ps/table/row_index.h"
 
+#include <memory>
 #include <utility>
 
 #include "common/check.h"
@@ -13,8 +14,13 @@ constexpr std::size_t RoomIn(std::size_t capacity) { return capacity / 4 * 3; }
 
 }  // namespace
 
-RowIndex::RowIndex()
-    : entries_(std::make_unique<Entry[]>(kFirstCapacity)), mask_(kFirstCapacity - 1) {}
+RowIndex::RowIndex() : entries_(MakeEntries(kFirstCapacity)), mask_(kFirstCapacity - 1) {}
+
+AlignedBlock<RowIndex::Entry> RowIndex::MakeEntries(std::size_t count) {
+  AlignedBlock<Entry> entries(count);
+  std::uninitialized_fill_n(entries.get(), count, Entry{});
+  return entries;
+}
 
 RowIndex::Entry& RowIndex::FreeEntry(Key key) {
   std::size_t i = MixKey(key) & mask_;
@@ -35,7 +41,7 @@ void RowIndex::Reserve(std::size_t rows) {
   std::size_t grown = capacity();
   while (RoomIn(grown) < rows) grown *= 2;
   if (grown == capacity()) return;
-  const std::unique_ptr<Entry[]> old = std::exchange(entries_, std::make_unique<Entry[]>(grown));
+  const AlignedBlock<Entry> old = std::exchange(entries_, MakeEntries(grown));
   const std::size_t old_capacity = capacity();
   mask_ = grown - 1;
   for (std::size_t i = 0; i < old_capacity; ++i) {

@@ -7,8 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
+#include "common/aligned_floats.h"
 #include "ps/partition.h"
 #include "ps/protocol.h"
 
@@ -30,6 +30,12 @@ class RowIndex {
   /// Rows in the index; their slots are 0 .. size() - 1, in the order of their creation.
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::size_t memory_bytes() const { return capacity() * sizeof(Entry); }
+  /// Places of entries, in use or not; it changes when the index grows.
+  [[nodiscard]] std::size_t capacity() const { return mask_ + 1; }
+  /// The entry at a place below capacity(), or null where none is in use.
+  [[nodiscard]] const Entry* At(std::size_t place) const {
+    return entries_[place].slot == kNoSlot ? nullptr : &entries_[place];
+  }
 
   /// Asks the processor for the cache line where the search for `key` will start.
   void Prefetch(Key key) const { __builtin_prefetch(&entries_[MixKey(key) & mask_], 1); }
@@ -59,12 +65,14 @@ class RowIndex {
   }
 
  private:
-  [[nodiscard]] std::size_t capacity() const { return mask_ + 1; }
   // The first free entry for a key that is not there.
   [[nodiscard]] Entry& FreeEntry(Key key);
 
-  std::unique_ptr<Entry[]> entries_;  // capacity() of them, a power of two
-  std::size_t mask_ = 0;              // capacity() - 1
+  // So many entries, none in use.
+  static AlignedBlock<Entry> MakeEntries(std::size_t count);
+
+  AlignedBlock<Entry> entries_;  // capacity() of them, a power of two
+  std::size_t mask_ = 0;         // capacity() - 1
   std::size_t size_ = 0;
 };
 

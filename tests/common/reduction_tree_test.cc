@@ -143,6 +143,14 @@ TEST(ReductionTreeTest, ThreeRanksOfSixteenLeavesEmitTwoThreeAndTwoNodes) {
   EXPECT_EQ(RankNodes(2, 3, 16), (std::vector<TreeNode>{{1, 5}, {2, 3}}));
 }
 
+TEST(ReductionTreeTest, ShortBatchesLeaveOutNodesWithoutALeaf) {
+  EXPECT_EQ(RankNodes(1, 3, 16, 16), RankNodes(1, 3, 16));
+  EXPECT_EQ(RankNodes(1, 3, 16, 7), (std::vector<TreeNode>{{0, 5}, {1, 3}}));
+  EXPECT_EQ(RankNodes(1, 3, 16, 6), (std::vector<TreeNode>{{0, 5}}));
+  EXPECT_TRUE(RankNodes(1, 3, 16, 5).empty());
+  EXPECT_EQ(RankNodes(0, 1, 16, 1), (std::vector<TreeNode>{{4, 0}}));
+}
+
 TEST(ReductionTreeTest, RanksWithoutLeavesEmitNothing) {
   EXPECT_EQ(RankLeaves(0, 4, 2).size(), 0U);
   EXPECT_TRUE(RankNodes(0, 4, 2).empty());

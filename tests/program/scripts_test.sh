@@ -32,9 +32,12 @@ set_up() {
 grep -vxF -f "$folder/missing" "$folder/packages" | sed 's/\$/ installed/'
 STAND_IN
   stand_in apt-cache <<STAND_IN
-printf '%s:\n' "\$2"
-grep -qxF "\$2" "$folder/unknown" && candidate='(none)' || candidate=1.0
-printf '  Candidate: %s\n' "\$candidate"
+shift
+for name; do
+  printf '%s:\n  Installed: (none)\n' "\$name"
+  grep -qxF "\$name" "$folder/unknown" && candidate='(none)' || candidate=1.0
+  printf '  Candidate: %s\n  Version table:\n     1.0 500\n' "\$candidate"
+done
 STAND_IN
   stand_in apt-get <<STAND_IN
 echo "apt-get \$*" >>"$folder/calls"
@@ -58,6 +61,13 @@ STAND_IN
   stand_in dcn_data <<STAND_IN
 echo "dcn_data \$*" >>"$folder/calls"
 [[ ! -e "$folder/no-network" ]] || { echo 'error: no network' >&2; exit 4; }
+[[ ! -e "$folder/fetch-status" ]] || { echo 'dcn_data: why' >&2; exit \$(cat "$folder/fetch-status"); }
+for break in "$folder"/break-*; do  # the download breaks off, once for each of these files
+  [[ -e \$break ]] || continue
+  mkdir -p "\$4" && echo half >"\$4/ml-1m.zip.part"
+  rm "\$break"
+  exit 4
+done
 mkdir -p "\$4/ml-1m"
 STAND_IN
   stand_in dcn_sweep <<STAND_IN
@@ -122,6 +132,31 @@ check "$claim" status_is 0
 check "$claim" prints SYNTHETIC
 check "$claim" calls "--data synthetic --output $repo/runs/movielens-1m-synthetic"
 
+for fetch_status in 1 2 3; do
+  set_up
+  echo "$fetch_status" >"$folder/fetch-status"
+  run quickstart.sh
+  claim="takes no synthetic data in place of what failed with code $fetch_status"
+  check "$claim" status_is "$fetch_status"
+  check "$claim" prints 'dcn_data: why'
+  check "$claim" prints '--data synthetic'
+  check "$claim" never_calls dcn_sweep
+done
+
+set_up
+touch "$folder/break-1"
+run quickstart.sh
+claim='goes on with a download that broke off'
+check "$claim" status_is 0
+check "$claim" calls "dcn_sweep $repo/launch/experiments/movielens-1m.toml --data $repo/data/ml-1m"
+
+set_up
+touch "$folder/break-1" "$folder/break-2"
+run quickstart.sh
+claim='ends where a download breaks off twice'
+check "$claim" status_is 4
+check "$claim" never_calls dcn_sweep
+
 set_up
 printf 'name = "x"\ndata = "synthetic-small"\n' >"$folder/elsewhere/smoke.toml"
 run quickstart.sh --experiment smoke.toml
@@ -176,9 +211,17 @@ check "$claim" never_calls cmake
 
 set_up
 printf 'libtorch-dev\nmold\n' >"$folder/missing"
-run quickstart.sh --no-torch
-check 'leaves LibTorch out when asked to' status_is 0
-check 'leaves LibTorch out when asked to' never_calls libtorch-dev
+run quickstart.sh
+claim='leaves LibTorch out unless it is asked for'
+check "$claim" status_is 0
+check "$claim" never_calls libtorch-dev
+
+set_up
+printf 'libtorch-dev\n' >"$folder/missing"
+run quickstart.sh --torch
+claim='brings LibTorch where it is asked for'
+check "$claim" status_is 0
+check "$claim" calls libtorch-dev
 
 set_up
 printf 'libdnnl-dev\nlibxxhash-dev\n' >"$folder/missing"

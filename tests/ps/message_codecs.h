@@ -75,10 +75,38 @@ inline Status RecodeAssign(std::span<const std::byte> body, Body& again) {
 
 inline Status RecodeRows(std::span<const std::byte> body, Body& again) {
   DCN_ASSIGN_OR_RETURN(const RowsMessage message, DecodeRows(body));
-  const auto values = EncodeRows(message.step, message.values.size(), again);
+  const auto values = EncodeRows(message.step, message.values.size(), again, message.flags);
   // Bytes, not floats: signalling NaNs stay what they are.
   const auto from = std::as_bytes(message.values);
   std::copy(from.begin(), from.end(), std::as_writable_bytes(values).begin());
+  return Status();
+}
+
+inline Status RecodeOpenSnapshots(std::span<const std::byte> body, Body& again) {
+  OpenSnapshotsMessage message;
+  DCN_RETURN_IF_ERROR(DecodeOpenSnapshots(body, message));
+  EncodeOpenSnapshots(message.shard, message.place, again);
+  return Status();
+}
+
+inline Status RecodeQuerySnapshot(std::span<const std::byte> body, Body& again) {
+  QuerySnapshotMessage message;
+  DCN_RETURN_IF_ERROR(DecodeQuerySnapshot(body, message));
+  EncodeQuerySnapshot(message.shard, message.step, again);
+  return Status();
+}
+
+inline Status RecodeBeginRestore(std::span<const std::byte> body, Body& again) {
+  BeginRestoreMessage message;
+  DCN_RETURN_IF_ERROR(DecodeBeginRestore(body, message));
+  EncodeBeginRestore(message.shard, message.step, message.step_sizes, again);
+  return Status();
+}
+
+inline Status RecodeRestoreRows(std::span<const std::byte> body, Body& again) {
+  RestoreRowsMessage message;
+  DCN_RETURN_IF_ERROR(DecodeRestoreRows(body, message));
+  EncodeRestoreRows(message.shard, message.rows, again);
   return Status();
 }
 
@@ -95,7 +123,7 @@ inline Status RecodeEmpty(std::span<const std::byte> body, Body& again) {
 
 }  // namespace internal
 
-inline constexpr std::array<MessageCodec, 10> kMessageCodecs = {{
+inline constexpr std::array<MessageCodec, 15> kMessageCodecs = {{
     {"hello", internal::Recode<DecodeHello>, true},
     {"welcome", internal::Recode<DecodeWelcome>, true},
     {"failure", internal::Recode<DecodeFailure>},
@@ -104,6 +132,11 @@ inline constexpr std::array<MessageCodec, 10> kMessageCodecs = {{
     {"pull", internal::RecodePull},
     {"assign", internal::RecodeAssign},
     {"rows", internal::RecodeRows},
+    {"open-snapshots", internal::RecodeOpenSnapshots},
+    {"query-snapshot", internal::RecodeQuerySnapshot},
+    {"snapshot", internal::Recode<DecodeSnapshot>},
+    {"begin-restore", internal::RecodeBeginRestore},
+    {"restore-rows", internal::RecodeRestoreRows},
     {"status", internal::RecodeText},
     {"ping", internal::RecodeEmpty},
 }};

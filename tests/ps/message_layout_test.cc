@@ -20,15 +20,18 @@ Body Encoded(EncodeInto encode) {
   return body;
 }
 
-TEST(MessageLayoutTest, Handshake) {
+TEST(MessageLayoutTest, Hello) {
   EXPECT_EQ(Encoded([](Body& out) {
-              Encode(Hello{Role::kWorker, 2, 3, "job", "token"}, out);
+              Encode(Hello{Role::kWorker, 2, 3, "job", "token", 9}, out);
             }),
-            RawBody().U16(1).U32(2).U32(3).Text("job").Text("token").body());
+            RawBody().U16(1).U32(2).U32(3).Text("job").Text("token").U64(9).body());
   EXPECT_EQ(Encoded([](Body& out) {
               Encode(Hello{Role::kObserver, 0, 1, "", ""}, out);
             }),
-            RawBody().U16(2).U32(0).U32(1).Text("").Text("").body());
+            RawBody().U16(2).U32(0).U32(1).Text("").Text("").U64(0).body());
+}
+
+TEST(MessageLayoutTest, AnswersToAHello) {
   EXPECT_EQ(Encoded([](Body& out) {
               Encode(Welcome{7, 2, 5}, out);
             }),
@@ -79,6 +82,36 @@ TEST(MessageLayoutTest, RowsAndTheirKeys) {
                                                                                     .body());
   EXPECT_EQ(Encoded([&](Body& out) { EncodeRows(8, 1, out)[0] = 2; }),
             RawBody().U64(8).U64(1).F32(2).body());
+  EXPECT_EQ(Encoded([&](Body& out) { EncodeRows(8, 1, out, kWantsStop)[0] = 2; }),
+            RawBody().U64(8).U32(1).U32(2).F32(2).body());
+}
+
+TEST(MessageLayoutTest, Snapshots) {
+  EXPECT_EQ(Encoded([](Body& out) {
+              EncodeOpenSnapshots(9, {"/data/c", "n", 7, 2, 3}, out);
+            }),
+            RawBody().U32(9).Text("/data/c").Text("n").U64(7).U32(2).U32(3).body());
+  EXPECT_EQ(Encoded([](Body& out) { EncodeQuerySnapshot(9, 40, out); }),
+            RawBody().U32(9).U64(40).body());
+  EXPECT_EQ(Encoded([](Body& out) {
+              Encode(SnapshotReport{SnapshotReport::State::kFailed, 40, 5, 0.5, "full"}, out);
+            }),
+            RawBody().U32(3).U64(40).U64(5).U64(0x3fe0'0000'0000'0000).Text("full").body());
+}
+
+TEST(MessageLayoutTest, Restoring) {
+  const std::vector<float> step_sizes = {0.5F, 0.25F};
+  EXPECT_EQ(Encoded([&](Body& out) { EncodeBeginRestore(9, 2, step_sizes, out); }),
+            RawBody().U32(9).U64(2).U32(2).F32(0.5F).F32(0.25F).body());
+  const std::vector<Key> keys = {11, 12};
+  const std::vector<std::uint32_t> last_steps = {1, 2};
+  const std::vector<float> records = {1, 2, 3, 4};
+  RawBody raw;
+  raw.U32(9).U32(4).U32(2).U32(2).U64(11).U64(12).U32(1).U32(2).F32(1).F32(2).F32(3).F32(4);
+  EXPECT_EQ(Encoded([&](Body& out) {
+              EncodeRestoreRows(9, {4, keys, last_steps, records}, out);
+            }),
+            raw.body());
 }
 
 TEST(MessageLayoutTest, PushPull) {
@@ -88,9 +121,9 @@ TEST(MessageLayoutTest, PushPull) {
   const std::vector<TreeNode> tree = {{2, 0}, {1, 2}};
   const std::vector<RowGradients> gradients = {{4, keys, nodes, values}};
   const std::vector<RowsToPull> pull = {{4, keys, values}};
-  const PushRequest push = {1, 7, 0.25F, tree, gradients};
+  const PushRequest push = {1, 7, 0.25F, tree, gradients, kTakesSnapshot};
   RawBody raw;
-  raw.U32(9).U32(1).U64(7).F32(0.25F).U32(2).U32(1).U32(1);
+  raw.U32(9).U32(1).U64(7).F32(0.25F).U32(2).U32(1).U32(1).U64(1);
   raw.U32(2).U32(0).U32(1).U32(2);
   raw.U32(4).U32(3).U32(1).Pad().U64(11).U64(12).U64(13);
   raw.U16(1).U16(0).U16(1).Pad().F32(1).F32(2).F32(3);

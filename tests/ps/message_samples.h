@@ -55,7 +55,8 @@ struct SampleStep {
             .step = 1ULL << 40,
             .learning_rate = 0.01F,
             .nodes = nodes,
-            .gradients = gradients};
+            .gradients = gradients,
+            .flags = kTakesSnapshot};
   }
 };
 
@@ -106,8 +107,8 @@ inline std::vector<MessageSample> AllSamples() {
   std::vector<MessageSample> samples;
   const std::string long_text(kMaxNameBytes, 'j');
   for (const Hello& hello :
-       {Hello{Role::kWorker, 2, 3, "job", "secret"}, Hello{Role::kWorker, 0, 1, "j", ""},
-        Hello{Role::kObserver, 0, 1, "", ""},
+       {Hello{Role::kWorker, 2, 3, "job", "secret", ~std::uint64_t{0}},
+        Hello{Role::kWorker, 0, 1, "j", ""}, Hello{Role::kObserver, 0, 1, "", ""},
         Hello{Role::kWorker, kMaxRanks - 1, kMaxRanks, long_text, long_text}}) {
     AddSample(samples, "hello", [&](Body& out) { Encode(hello, out); });
   }
@@ -121,14 +122,25 @@ inline std::vector<MessageSample> AllSamples() {
     AddSample(samples, "assign",
               [&](Body& out) { EncodeAssign(1, rows.table, rows.keys, rows.values, out); });
     AddSample(samples, "rows", [&](Body& out) {
-      std::ranges::copy(rows.values, EncodeRows(5, rows.values.size(), out).begin());
+      std::ranges::copy(rows.values, EncodeRows(5, rows.values.size(), out, kWantsStop).begin());
     });
+    const std::vector<std::uint32_t> last_steps(count, 0xffffffffU);
+    AddSample(samples, "begin-restore",
+              [&](Body& out) { EncodeBeginRestore(3, count, rows.values, out); });
+    AddSample(samples, "restore-rows", [&](Body& out) {
+      EncodeRestoreRows(3, {rows.table, rows.keys, last_steps, rows.values}, out);
+    });
+    const SnapshotPlace place = {text, text, ~0ULL, static_cast<std::uint32_t>(count), 134};
+    AddSample(samples, "open-snapshots", [&](Body& out) { EncodeOpenSnapshots(3, place, out); });
+    const SnapshotReport report = {SnapshotReport::State::kDone, count, ~0ULL, 0.5, text};
+    AddSample(samples, "snapshot", [&](Body& out) { Encode(report, out); });
   }
   for (const std::size_t count : {0U, 1U, 3U, 9U}) {
     AddSample(samples, "create-tables",
               [&](Body& out) { EncodeCreateTables(4, SampleTables(count), out); });
   }
   AddSteps(samples);
+  AddSample(samples, "query-snapshot", [](Body& out) { EncodeQuerySnapshot(3, ~0ULL, out); });
   AddSample(samples, "ping", [](Body& out) { out.clear(); });
   return samples;
 }

@@ -52,7 +52,7 @@ TEST(MessageTest, EveryKindDecodesToWhatWasEncoded) {
 }
 
 TEST(MessageTest, HellosKeepTheirFields) {
-  for (const Hello& hello : {Hello{Role::kWorker, 2, 3, "job", "secret"},
+  for (const Hello& hello : {Hello{Role::kWorker, 2, 3, "job", "secret", 12345},
                              Hello{Role::kWorker, 0, 1, "j", ""}, kObserver}) {
     Body body;
     Encode(hello, body);
@@ -221,7 +221,7 @@ TEST(MessageTest, FailuresKeepEveryCodeByAFixedNumber) {
       {StatusCode::kAlreadyExists, 3},    {StatusCode::kOutOfRange, 4},
       {StatusCode::kDataLoss, 5},         {StatusCode::kUnavailable, 6},
       {StatusCode::kDeadlineExceeded, 7}, {StatusCode::kCancelled, 8},
-      {StatusCode::kInternal, 9}};
+      {StatusCode::kInternal, 9},         {StatusCode::kFailedPrecondition, 10}};
   for (const auto& [code, number] : numbers) {
     Body body;
     Encode(Failure{code, "why"}, body);
@@ -246,6 +246,8 @@ TEST(MessageTest, CutsLongTextsBetweenCharacters) {
   Body body;
   EncodeText(std::string(kMaxTextBytes + 1, 'x'), body);
   EXPECT_EQ(DecodeText(body).value().size(), kMaxTextBytes);
+  Encode(SnapshotReport{.text = std::string(kMaxTextBytes + 1, 'x')}, body);
+  EXPECT_EQ(DecodeSnapshot(body).value().text.size(), kMaxTextBytes);
 }
 
 TEST(MessageTest, AFailureFitsIntoTheHandshake) {
@@ -259,10 +261,10 @@ TEST(MessageTest, AFailureFitsIntoTheHandshake) {
 
 TEST(MessageTest, EveryTypeHasANameOfItsOwn) {
   std::set<std::string> names;
-  for (const int type : {1, 2, 3, 4, 5, 6, 7, 9, 11, 13, 14, 15, 16, 18}) {
-    names.insert(MessageTypeName(static_cast<std::uint16_t>(type)));
-  }
-  EXPECT_EQ(names.size(), 14U);
+  const std::vector<int> types = {1,  2,  3,  4,  5,  6,  7,  9,  11, 13,
+                                  14, 15, 16, 18, 19, 21, 22, 23, 25};
+  for (const int type : types) names.insert(MessageTypeName(static_cast<std::uint16_t>(type)));
+  EXPECT_EQ(names.size(), types.size());
   for (const std::string& name : names) EXPECT_FALSE(name.starts_with("type ")) << name;
   EXPECT_EQ(MessageTypeName(77), "type 77");
   EXPECT_EQ(MessageTypeName(0), "type 0");
@@ -299,6 +301,18 @@ TEST(MessageTest, KnowsThePullsThatAnAnswerCannotHold) {
             StatusCode::kInvalidArgument);
 }
 
+TEST(MessageTest, KnowsThePlacesOfSnapshotsThatAMessageCannotHold) {
+  SnapshotPlace place = {std::string(kMaxPathBytes, 'f'), std::string(kMaxNameBytes, 'n'), 1, 0, 1};
+  EXPECT_TRUE(CheckLimits(place).ok());
+  place.nonce += 'n';
+  EXPECT_EQ(CheckLimits(place).code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(CheckLimits(place).message(), HasSubstr("a nonce of 257 bytes"));
+  place.nonce.clear();
+  place.folder += 'f';
+  EXPECT_EQ(CheckLimits(place).code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(CheckLimits(place).message(), HasSubstr("a path of 4097 bytes"));
+}
+
 TEST(MessageTest, EncodingWhatNoMessageHoldsIsABug) {
   Body body;
   SampleRows rows(0, 3, 2);
@@ -311,11 +325,41 @@ TEST(MessageTest, EncodingWhatNoMessageHoldsIsABug) {
   EXPECT_THROW(EncodeAssign(0, 0, {}, rows.values, body), CheckError);
   EXPECT_THROW((void)EncodeRows(0, kMaxPulledValues + 1, body), CheckError);
   EXPECT_THROW(EncodePull(0, std::vector<RowsToPull>(kMaxTables + 1), body), CheckError);
+  std::vector<TableDefinition> long_name = SampleTables(1);
+  long_name[0].name = too_long;
+  EXPECT_THROW(EncodeCreateTables(0, long_name, body), CheckError);
   rows.nodes.pop_back();
   const std::vector<RowGradients> gradients = {rows.gradients()};
   EXPECT_THROW(EncodePushPull(0, {0, 1, 0, {}, gradients}, {}, body), CheckError);
   const std::vector<TreeNode> nodes(kMaxNodes + 1);
   EXPECT_THROW(EncodePushPull(0, {0, 1, 0, nodes, {}}, {}, body), CheckError);
+  const std::vector<RowGradients> many(kMaxTables + 1);
+  EXPECT_THROW(EncodePushPull(0, {0, 1, 0, {}, many}, {}, body), CheckError);
+}
+
+TEST(MessageTest, EncodingNumbersThatTheirFieldsCannotHoldIsABug) {
+  constexpr std::size_t kTooMany = std::size_t{1} << 32;
+  Body body;
+  const std::vector<Key> keys = {1};
+  float no_value = 0;  // the sizes are refused before anything is read
+  const std::vector<RowsToPull> wide = {{0, keys, {&no_value, kTooMany}}};
+  EXPECT_THROW(EncodePull(0, wide, body), CheckError);
+  EXPECT_THROW(EncodeBeginRestore(0, 1, {&no_value, kTooMany}, body), CheckError);
+}
+
+TEST(MessageTest, EncodingSnapshotsThatNoMessageHoldsIsABug) {
+  Body body;
+  const std::string too_long(kMaxPathBytes + 1, 'x');
+  EXPECT_THROW(EncodeOpenSnapshots(0, {too_long, "", 1, 0, 1}, body), CheckError);
+  const std::vector<Key> keys = {1, 2};
+  const std::vector<std::uint32_t> last_steps = {0, 0};
+  const std::vector<float> records(6);
+  EncodeRestoreRows(0, {0, keys, last_steps, records}, body);
+  EXPECT_THROW(EncodeRestoreRows(0, {0, keys, std::span(last_steps).first(1), records}, body),
+               CheckError);
+  EXPECT_THROW(EncodeRestoreRows(0, {0, keys, last_steps, std::span(records).first(5)}, body),
+               CheckError);
+  EXPECT_THROW(EncodeRestoreRows(0, {0, {}, {}, records}, body), CheckError);
 }
 
 TEST(MessageTest, ABodyAtAnOddAddressIsABug) {

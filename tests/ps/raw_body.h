@@ -31,8 +31,9 @@ class RawBody {
   [[nodiscard]] const Body& body() const { return body_; }
 
  private:
+  // Not inlined: g++ 12 sees overflows in long chains of it that are none.
   template <typename T>
-  RawBody& Put(T value) {
+  [[gnu::noinline]] RawBody& Put(T value) {
     body_.resize(body_.size() + sizeof(value));
     StoreLittleEndian(value, body_.data() + body_.size() - sizeof(value));
     return *this;

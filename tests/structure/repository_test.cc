@@ -30,7 +30,9 @@ std::string ReadText(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-bool IsCode(const fs::path& path) { return path.extension() == ".h" || path.extension() == ".cc"; }
+bool IsCode(const fs::path& path) {
+  return path.extension() == ".h" || path.extension() == ".cc" || path.extension() == ".cu";
+}
 
 bool IsScript(const fs::path& path) {
   return path.extension() == ".sh" || path.extension() == ".py" || path.extension() == ".cmake" ||

@@ -29,6 +29,12 @@ struct Home {
   std::string_view advice;
 };
 
+// The stand-in for CUDA and NCCL has headers of their names.
+std::vector<std::string_view> NcclHomes() {
+  return {"worker/communicator/nccl", "tests/worker/communicator/nccl",
+          "tests/testing/cuda_stand_in/"};
+}
+
 const std::vector<Home>& ForeignHeaders() {
   static const std::vector<Home> headers = {
       {"torch/", {"worker/model/torch_model", "tests/worker/model/torch_model"}, "torch_model.h"},
@@ -36,7 +42,12 @@ const std::vector<Home>& ForeignHeaders() {
       {"c10/", {"worker/model/torch_model", "tests/worker/model/torch_model"}, "torch_model.h"},
       {"dnnl", {"worker/model/onednn_", "tests/worker/model/onednn_"}, "onednn_model.h"},
       {"oneapi/dnnl", {"worker/model/onednn_", "tests/worker/model/onednn_"}, "onednn_model.h"},
-      {"mpi.h", {"worker/communicator/mpi", "launch/main/"}, "communicator.h"},
+      {"mpi.h",
+       {"worker/communicator/mpi", "launch/main/", "tests/worker/communicator/mpi"},
+       "communicator.h"},
+      {"nccl.h", NcclHomes(), "worker/communicator/nccl.h"},
+      {"cuda", NcclHomes(), "worker/communicator/nccl_device.h"},
+      {"driver_types.h", NcclHomes(), "worker/communicator/nccl_device.h"},
       {"boost/asio",
        {"common/net/", "ps/server/server", "ps/client/server_connection", "ps/client/connection_",
         "tests/common/net/", "tests/testing/tcp_proxy"},

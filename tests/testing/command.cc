@@ -109,6 +109,13 @@ RunningCommand::~RunningCommand() {
 
 void RunningCommand::Signal(int signal) const { ::kill(pid_, signal); }
 
+bool RunningCommand::HasEnded() const {
+  siginfo_t info{};
+  return has_ended_ ||
+         (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+          info.si_pid == pid_);
+}
+
 CommandResult RunningCommand::Wait() {
   CommandResult result;
   int status = 0;

@@ -35,6 +35,7 @@ class RunningCommand {
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   void Signal(int signal) const;
+  [[nodiscard]] bool HasEnded() const;
   /// Waits for its end; exit_code and signal as in CommandResult.
   CommandResult Wait();
 

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -24,10 +25,34 @@ std::byte PieceByte(std::size_t from, std::size_t to, std::size_t i) {
   return static_cast<std::byte>(from * 31 + to * 7 + i % 251);
 }
 
-// A leaf's value of parameter i: of very different sizes, so that the order of sums shows.
+constexpr std::uint32_t kSignBit = 0x8000'0000U;
+constexpr std::uint32_t kExponentBits = 0x7f80'0000U;
+
+// Adds as every computing thread does (common/floating_point.h), whatever the state of the thread
+// that asks: denormals are zero going in and coming out.
+float WithoutDenormal(float value) {
+#if defined(__SSE2__)
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & kExponentBits) == 0) return std::bit_cast<float>(bits & kSignBit);
+#endif
+  return value;
+}
+float Add(float a, float b) { return WithoutDenormal(WithoutDenormal(a) + WithoutDenormal(b)); }
+double Add(double a, double b) { return a + b; }
+
+// Around the smallest normal number: denormals, numbers whose sums are some, and zeros.
+float TinyValue(std::uint32_t word) {
+  constexpr std::uint32_t kBelowTwiceTheSmallest = 0x00ff'ffffU;
+  return std::bit_cast<float>(word & (kSignBit | kBelowTwiceTheSmallest));
+}
+
+// A leaf's value of parameter i: of very different sizes, so that the order of sums shows, and some
+// parameters with denormals.
 float LeafValue(std::uint32_t leaf, std::size_t i) {
   const RandomStream random(11, StreamId("leaves"));
-  const double unit = random.Uniform(leaf * 1'000'003ULL + i % 50'000);
+  const std::uint64_t place = leaf * 1'000'003ULL + i % 50'000;
+  if (i % 3 == 2) return TinyValue(random.Word(place));
+  const double unit = random.Uniform(place);
   return static_cast<float>(std::ldexp(unit - 0.5, static_cast<int>((leaf * 7 + i) % 19)));
 }
 double LeafScalar(std::uint32_t leaf) {
@@ -42,15 +67,28 @@ std::optional<T> NodeValue(std::uint32_t level, std::uint32_t index, std::uint32
   if (level == 0) return leaf(index);
   const auto left = NodeValue<T>(level - 1, 2 * index, leaves, leaf);
   const auto right = NodeValue<T>(level - 1, 2 * index + 1, leaves, leaf);
-  return right ? static_cast<T>(*left + *right) : *left;
+  return right ? Add(*left, *right) : *left;
 }
 template <typename T, typename Leaf>
 T RootValue(std::uint32_t leaves, const Leaf& leaf) {
   return *NodeValue<T>(static_cast<std::uint32_t>(std::bit_width(leaves)), 0, leaves, leaf);
 }
 
-std::string CheckOneReduction(comm::OrderedReduction& reduction, std::uint32_t leaves,
-                              std::size_t count) {
+// How far a sum in another order may be from the tree's: its roundings are relative to what is
+// summed.
+template <typename T, typename Leaf>
+double Tolerance(std::uint32_t leaves, const Leaf& leaf, SumBits bits) {
+  if (bits == SumBits::kOfTheTree) return 0;
+  double sizes = 0;
+  for (std::uint32_t i = 0; i < leaves; ++i) sizes += std::abs(double{leaf(i)});
+  // Not every library takes denormals for zero.
+  return (sizes * double{std::numeric_limits<T>::epsilon()} +
+          2 * double{std::numeric_limits<T>::min()}) *
+         leaves;
+}
+
+std::string CheckOneReduction(comm::DenseReduction& reduction, std::uint32_t leaves,
+                              std::size_t count, SumBits bits) {
   const auto nodes = reduction.NodesOf(leaves);
   const auto value = [&](TreeNode node, std::size_t i) {
     return *NodeValue<float>(node.level, node.index, leaves,
@@ -70,13 +108,18 @@ std::string CheckOneReduction(comm::OrderedReduction& reduction, std::uint32_t l
       },
       scalars, sum, "sums of a test");
   if (!scalar.ok()) return scalar.status().message();
-  if (*scalar != RootValue<double>(leaves, LeafScalar)) {
+  if (std::abs(*scalar - RootValue<double>(leaves, LeafScalar)) >
+      Tolerance<double>(leaves, LeafScalar, bits)) {
     return fmt::format("{} leaves: scalar {}", leaves, *scalar);
   }
   for (std::size_t i = 0; i < count; ++i) {
-    const auto expected =
-        RootValue<float>(leaves, [&](std::uint32_t leaf) { return LeafValue(leaf, i); });
+    const auto leaf_value = [&](std::uint32_t leaf) { return LeafValue(leaf, i); };
+    const auto expected = RootValue<float>(leaves, leaf_value);
     if (std::bit_cast<std::uint32_t>(sum[i]) == std::bit_cast<std::uint32_t>(expected)) continue;
+    const double off = std::abs(double{sum[i]} - double{expected});
+    if (bits == SumBits::kNearTheTree && off <= Tolerance<float>(leaves, leaf_value, bits)) {
+      continue;
+    }
     return fmt::format("{} leaves, parameter {}: {} instead of {}", leaves, i, sum[i], expected);
   }
   return {};
@@ -131,6 +174,11 @@ std::string CheckTexts(comm::Communicator& communicator) {
       return fmt::format("the text of rank {} is wrong", q);
     }
   }
+  const auto gathered = comm::GatherText(communicator, text_of(communicator.rank()), "gathered");
+  if (!gathered.ok()) return gathered.status().message();
+  if (*gathered != (communicator.rank() == 0 ? *texts : std::vector<std::string>())) {
+    return "gathered texts are wrong";
+  }
   const auto heard = comm::BroadcastText(
       communicator, communicator.rank() == 0 ? "spoken by rank 0" : "not heard", "broadcast");
   if (!heard.ok()) return heard.status().message();
@@ -157,12 +205,17 @@ std::string CheckOrderedReduction(comm::Communicator& communicator, std::uint32_
                                   std::size_t count) {
   ThreadPool pool(communicator.rank() % 2 + 1);
   comm::OrderedReduction reduction(communicator, pool, full_leaves, count);
+  return CheckDenseReduction(reduction, communicator.size(), full_leaves, count);
+}
+
+std::string CheckDenseReduction(comm::DenseReduction& reduction, int ranks,
+                                std::uint32_t full_leaves, std::size_t count, SumBits bits) {
   // Full, short, shortest, full again.
   for (const std::uint32_t leaves : {full_leaves, (full_leaves + 1) / 2, 1U, full_leaves}) {
-    std::string wrong = CheckOneReduction(reduction, leaves, count);
+    std::string wrong = CheckOneReduction(reduction, leaves, count, bits);
     if (!wrong.empty()) {
-      return fmt::format("{} ranks, {} full leaves, {} parameters: {}", communicator.size(),
-                         full_leaves, count, wrong);
+      return fmt::format("{} ranks, {} full leaves, {} parameters: {}", ranks, full_leaves, count,
+                         wrong);
     }
   }
   return {};

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "worker/communicator/communicator.h"
+#include "worker/communicator/dense_reduction.h"
 
 namespace dcn::testing {
 
@@ -22,8 +23,20 @@ std::string CheckTexts(comm::Communicator& communicator);
 std::string CheckAllGatherRanges(comm::Communicator& communicator);
 
 /// The ordered reduction has the bits of the tree's definition written out, for full and short
-/// batches of up to full_leaves leaves. count: parameters.
+/// batches of up to full_leaves leaves. count: parameters; every third is summed of denormals and
+/// numbers near them, which count as zero (common/floating_point.h).
 std::string CheckOrderedReduction(comm::Communicator& communicator, std::uint32_t full_leaves,
                                   std::size_t count);
+
+/// What a reduction's sums are held to.
+enum class SumBits {
+  kOfTheTree,
+  kNearTheTree,  // to within the roundings of another order
+};
+
+/// The same of any reduction, with SumBits as its promise has it.
+std::string CheckDenseReduction(comm::DenseReduction& reduction, int ranks,
+                                std::uint32_t full_leaves, std::size_t count,
+                                SumBits bits = SumBits::kOfTheTree);
 
 }  // namespace dcn::testing

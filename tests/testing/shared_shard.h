@@ -51,6 +51,26 @@ class SharedShardClient final : public ps::ShardClient {
       if (shared_.applied.wait_until(lock, deadline) == std::cv_status::timeout) return status;
     }
   }
+  [[nodiscard]] ps::StepFlags step_flags() const override {
+    const std::lock_guard lock(shared_.mutex);
+    return client_.step_flags();
+  }
+  Status OpenSnapshots(const ps::SnapshotPlace& place) override {
+    const std::lock_guard lock(shared_.mutex);
+    return client_.OpenSnapshots(place);
+  }
+  Result<ps::SnapshotReport> QuerySnapshot(ps::Step step) override {
+    const std::lock_guard lock(shared_.mutex);
+    return client_.QuerySnapshot(step);
+  }
+  Status BeginRestore(ps::Step step, std::span<const float> step_sizes) override {
+    const std::lock_guard lock(shared_.mutex);
+    return client_.BeginRestore(step, step_sizes);
+  }
+  Status RestoreRows(const ps::RowsToRestore& rows) override {
+    const std::lock_guard lock(shared_.mutex);
+    return client_.RestoreRows(rows);
+  }
   Status Assign(ps::TableId table, std::span<const ps::Key> keys,
                 std::span<const float> values) override {
     const std::lock_guard lock(shared_.mutex);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <utility>
@@ -91,7 +92,8 @@ SmallOutcome TrainRank(const SmallRun& run, comm::Communicator& communicator,
   const data::Dataset dataset = SmallDataset(kRows, 7);
   const model::ModelSpec spec = SmallModel(dataset);
   ThreadPool pool(run.threads);
-  const auto model = MakeEngine(run.engine, spec, run.threads, run.slice_rows);
+  const std::optional<int> gpu = run.is_on_gpus ? std::optional(communicator.rank()) : std::nullopt;
+  const auto model = MakeEngine(run.engine, spec, run.threads, run.slice_rows, gpu);
   const auto tables = train::TableDefinitions(spec, run.seed, run.optimizer);
   for (const auto& shard : shards) Require(shard->CreateTables(tables));
   std::vector<float> dense(spec.dense_size());
@@ -100,8 +102,13 @@ SmallOutcome TrainRank(const SmallRun& run, comm::Communicator& communicator,
                             .slice_rows = run.slice_rows,
                             .rank = static_cast<std::uint32_t>(communicator.rank()),
                             .ranks = static_cast<std::uint32_t>(communicator.size())};
-  train::TrainingStep step(spec, {.cut = cut, .optimizer = run.optimizer}, std::move(dense), *model,
-                           shards, communicator, pool);
+  std::unique_ptr<comm::DenseReduction> reduction;
+  if (run.make_reduction && run.ranks > 1) {
+    reduction = run.make_reduction(communicator, pool, cut.full_leaves(), spec.dense_size());
+  }
+  train::TrainingStep step(spec,
+                           {.cut = cut, .optimizer = run.optimizer, .reduction = reduction.get()},
+                           std::move(dense), *model, shards, communicator, pool);
 
   std::vector<std::uint32_t> rows(kRows);
   std::iota(rows.begin(), rows.end(), 0U);

@@ -1,12 +1,17 @@
 // A small data set and a whole training run on it, for tests that compare runs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "common/thread_pool.h"
 #include "ps/protocol.h"
+#include "worker/communicator/communicator.h"
+#include "worker/communicator/dense_reduction.h"
 #include "worker/data/dataset.h"
 #include "worker/model/model_spec.h"
 #include "worker/train/evaluator.h"
@@ -21,6 +26,11 @@ data::Dataset SmallDataset(std::size_t rows, std::uint64_t seed);
 /// A DCN on SmallDataset with two cross layers (one low rank) and odd widths.
 model::ModelSpec SmallModel(const data::Dataset& dataset);
 
+/// Makes what combines dense gradients over ranks; called in each rank's thread.
+using ReductionMaker = std::function<std::unique_ptr<comm::DenseReduction>(
+    comm::Communicator& communicator, ThreadPool& pool, std::uint32_t full_leaves,
+    std::size_t count)>;
+
 /// Who computes, and what.
 struct SmallRun {
   std::uint32_t ranks = 1;  // each in a thread of this process
@@ -32,6 +42,8 @@ struct SmallRun {
   train::LoopOptions loop = {.epochs = 3};
   ps::OptimizerOptions optimizer = ps::AdamOptions{};
   std::string engine = "onednn";
+  bool is_on_gpus = false;                  // rank r's model on GPU r (engine torch)
+  ReductionMaker make_reduction = nullptr;  // null: TrainingStep's own; else, for several ranks
 };
 
 /// What each rank ends with; the same on all of them.

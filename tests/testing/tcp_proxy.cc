@@ -1,12 +1,10 @@
 #include "tests/testing/tcp_proxy.h"
 
-#include <algorithm>
-#include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <future>
 #include <mutex>
-#include <span>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -16,18 +14,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <spdlog/spdlog.h>
 
-#include "common/bytes.h"
 #include "common/named_thread.h"
-#include "common/net/frame.h"
 #include "common/net/listener.h"
 #include "common/net/task_scope.h"
+#include "tests/testing/tcp_proxy_link.h"
 
 namespace dcn::testing {
 namespace {
@@ -37,44 +29,6 @@ using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kPatience{10};
-
-// The two sockets of one connection, closed together.
-struct Link {
-  Link(std::uint64_t number, tcp::socket accepted)
-      : id(number),
-        client(std::move(accepted)),
-        server(client.get_executor()),
-        delays{asio::steady_timer(client.get_executor()),
-               asio::steady_timer(client.get_executor())} {}
-
-  tcp::socket& From(Direction direction) {
-    return direction == Direction::kToServer ? client : server;
-  }
-  tcp::socket& To(Direction direction) {
-    return direction == Direction::kToServer ? server : client;
-  }
-  asio::steady_timer& DelayOf(Direction direction) {
-    return delays[direction == Direction::kToServer ? 0 : 1];
-  }
-  void Close() {
-    boost::system::error_code ignored;
-    is_closed = true;
-    client.close(ignored);
-    server.close(ignored);
-    for (asio::steady_timer& delay : delays) delay.cancel();
-  }
-
-  const std::uint64_t id;
-  bool is_closed = false;
-  tcp::socket client;
-  tcp::socket server;
-  std::array<asio::steady_timer, 2> delays;
-};
-
-// The length of the frame that starts with this header, header included.
-std::size_t FrameBytes(std::span<const std::byte> header) {
-  return net::kFrameHeaderBytes + LoadLittleEndian<std::uint32_t>(header.data() + 12);
-}
 
 }  // namespace
 
@@ -99,7 +53,6 @@ class TcpProxy::Impl {
   }
 
   [[nodiscard]] const net::Address& address() const { return listener_.address(); }
-  [[nodiscard]] std::uint64_t cuts() const { return cuts_; }
   void set_target(std::uint16_t target) { target_ = target; }
 
   void CutAll() {
@@ -109,6 +62,12 @@ class TcpProxy::Impl {
       done.set_value();
     });
     done.get_future().wait();
+  }
+
+  ProxyCounts counts() {
+    std::promise<ProxyCounts> counts;
+    asio::post(io_, [this, &counts] { counts.set_value(counts_); });
+    return counts.get_future().get();
   }
 
   bool AwaitConnections(std::uint64_t count) {
@@ -133,76 +92,24 @@ class TcpProxy::Impl {
       ++connections_;
     }
     came_.notify_all();
-    std::erase_if(links_, [](const std::weak_ptr<Link>& link) { return link.expired(); });
-    const auto link = std::make_shared<Link>(connections_, std::move(socket));
+    std::erase_if(links_, [](const std::weak_ptr<ProxyLink>& link) { return link.expired(); });
+    const auto link =
+        std::make_shared<ProxyLink>(++counts_.connections, std::move(socket), plan_, counts_);
     links_.push_back(link);
     tasks_.Start("connect", AsyncConnect(link));
   }
 
-  asio::awaitable<void> AsyncConnect(std::shared_ptr<Link> link) {
-    boost::system::error_code error;
-    const tcp::endpoint endpoint(asio::ip::address_v4::loopback(), target_);
-    co_await link->server.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
-    if (error || link->is_closed) {
-      link->Close();
-      co_return;
-    }
-    link->client.set_option(tcp::no_delay(true), error);
-    link->server.set_option(tcp::no_delay(true), error);
-    tasks_.Start("to the server", AsyncPass(link, Direction::kToServer));
-    tasks_.Start("to the client", AsyncPass(link, Direction::kToClient));
-  }
-
-  // Passes frames on until one end closes.
-  asio::awaitable<void> AsyncPass(std::shared_ptr<Link> link, Direction direction) {
-    std::vector<std::byte> frame;
-    boost::system::error_code error;
-    for (std::uint64_t number = 1; !link->is_closed; ++number) {
-      frame.resize(net::kFrameHeaderBytes);
-      co_await asio::async_read(link->From(direction), asio::buffer(frame),
-                                asio::redirect_error(asio::use_awaitable, error));
-      if (error) break;
-      frame.resize(FrameBytes(frame));
-      co_await asio::async_read(link->From(direction), asio::buffer(frame) + net::kFrameHeaderBytes,
-                                asio::redirect_error(asio::use_awaitable, error));
-      if (error) break;
-      const ProxiedFrame proxied = {.connection = link->id,
-                                    .direction = direction,
-                                    .number = number,
-                                    .type = LoadLittleEndian<std::uint16_t>(frame.data() + 6),
-                                    .bytes = frame.size()};
-      const FrameFate fate = plan_ ? plan_(proxied) : FrameFate();
-      if (!co_await AsyncPassFrame(link, direction, frame, fate)) break;
-    }
-    link->Close();
-  }
-
-  // False: the connection is closed, or is to be.
-  asio::awaitable<bool> AsyncPassFrame(std::shared_ptr<Link> link, Direction direction,
-                                       std::span<const std::byte> frame, FrameFate fate) {
-    boost::system::error_code error;
-    if (fate.delay.count() > 0) {
-      asio::steady_timer& delay = link->DelayOf(direction);
-      delay.expires_after(fate.delay);
-      co_await delay.async_wait(asio::redirect_error(asio::use_awaitable, error));
-      if (link->is_closed) co_return false;
-    }
-    if (fate.is_dropped) co_return true;
-    if (fate.bytes_left) frame = frame.first(std::min(*fate.bytes_left, frame.size()));
-    const std::size_t piece = fate.piece_bytes == 0 ? frame.size() : fate.piece_bytes;
-    while (!frame.empty()) {
-      const std::span<const std::byte> next = frame.first(std::min(piece, frame.size()));
-      co_await asio::async_write(link->To(direction), asio::buffer(next.data(), next.size()),
-                                 asio::redirect_error(asio::use_awaitable, error));
-      if (error) co_return false;
-      frame = frame.subspan(next.size());
-    }
-    if (fate.bytes_left) ++cuts_;
-    co_return !fate.bytes_left;
+  asio::awaitable<void> AsyncConnect(std::shared_ptr<ProxyLink> link) {
+    // Not within the condition: as in ProxyLink::AsyncPass.
+    const std::uint16_t target = target_;
+    const bool is_connected = co_await link->AsyncConnect(target);
+    if (!is_connected) co_return;
+    tasks_.Start("to the server", ProxyLink::AsyncPass(link, Direction::kToServer));
+    tasks_.Start("to the client", ProxyLink::AsyncPass(link, Direction::kToClient));
   }
 
   void CloseLinks() {
-    for (const std::weak_ptr<Link>& link : links_) {
+    for (const std::weak_ptr<ProxyLink>& link : links_) {
       if (const auto open = link.lock()) open->Close();
     }
   }
@@ -217,15 +124,15 @@ class TcpProxy::Impl {
 
   std::mutex mutex_;
   std::condition_variable came_;
-  std::uint64_t connections_ = 0;  // guarded by mutex_; changed by the thread only
+  std::uint64_t connections_ = 0;  // guarded by mutex_
 
   std::atomic<std::uint16_t> target_;
-  std::atomic<std::uint64_t> cuts_ = 0;
+  ProxyCounts counts_;  // of the thread
   const FramePlan plan_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   net::Listener listener_;
-  std::vector<std::weak_ptr<Link>> links_;  // the tasks own them
+  std::vector<std::weak_ptr<ProxyLink>> links_;  // the tasks own them
   net::TaskScope tasks_;
   net::TaskScope stop_tasks_;  // what waits for the others' end
   std::unique_ptr<NamedThread> thread_;
@@ -240,6 +147,6 @@ std::string TcpProxy::address() const { return impl_->address().ToString(); }
 void TcpProxy::set_target(std::uint16_t target) { impl_->set_target(target); }
 void TcpProxy::CutAll() { impl_->CutAll(); }
 bool TcpProxy::AwaitConnections(std::uint64_t count) { return impl_->AwaitConnections(count); }
-std::uint64_t TcpProxy::cuts() const { return impl_->cuts(); }
+ProxyCounts TcpProxy::counts() const { return impl_->counts(); }
 
 }  // namespace dcn::testing

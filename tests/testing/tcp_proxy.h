@@ -1,43 +1,29 @@
-// A TCP proxy that knows frames and does to them what a test wants: holds them up, splits them,
-// cuts the connection between or within them.
+// A TCP proxy that knows frames and does to them what a test wants: holds them up, splits, repeats,
+// reorders and damages them, cuts the connection between or within them.
 //
-// Sits between clients and one server of this machine. A plan decides, frame by frame; everything
-// else is passed on as it comes.
+// Sits between clients and one server of this machine. A plan (frame_fate.h) decides, frame by
+// frame; everything else is passed on as it comes. Holds one frame a direction, and copies of those
+// that are to be repeated.
 #pragma once
 
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "common/status.h"
+#include "tests/testing/frame_fate.h"
 
 namespace dcn::testing {
 
-enum class Direction { kToServer, kToClient };
-
-/// One frame on its way. Headers are not checked: what is no frame has a length all the same.
-struct ProxiedFrame {
-  std::uint64_t connection = 0;  // from 1, in the order in which they came
-  Direction direction{};
-  std::uint64_t number = 0;  // from 1, of this connection and direction
-  std::uint16_t type = 0;    // as in the header
-  std::size_t bytes = 0;     // with the header
+/// What was done to frames since the start.
+struct ProxyCounts {
+  std::uint64_t connections = 0;
+  std::uint64_t cuts = 0;             // connections that bytes_left has closed
+  std::uint64_t held_back = 0;        // frames that went behind another one
+  std::uint64_t repeated = 0;         // frames that were sent once more
+  std::uint64_t flips_to_server = 0;  // frames of which a bit was flipped
+  std::uint64_t flips_to_client = 0;
+  std::uint64_t flips_refused = 0;  // after which the end that got it was the one that closed
 };
-
-/// What happens to a frame, in this order.
-struct FrameFate {
-  std::chrono::milliseconds delay{0};     // it, and what follows it in its direction, waits
-  bool is_dropped = false;                // it is not passed on
-  std::size_t piece_bytes = 0;            // it is sent in pieces of so many bytes; 0: at once
-  std::optional<std::size_t> bytes_left;  // so many bytes are sent, then both ends are closed
-};
-
-/// Called on the proxy's thread.
-using FramePlan = std::function<FrameFate(const ProxiedFrame& frame)>;
 
 /// Thread safety: all calls may come from any thread.
 class TcpProxy {
@@ -61,8 +47,7 @@ class TcpProxy {
 
   /// Waits until `count` connections have come since the start; false: not within ten seconds.
   [[nodiscard]] bool AwaitConnections(std::uint64_t count);
-  /// Connections that bytes_left has cut.
-  [[nodiscard]] std::uint64_t cuts() const;
+  [[nodiscard]] ProxyCounts counts() const;
 
  private:
   class Impl;

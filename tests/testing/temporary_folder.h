@@ -17,7 +17,8 @@ namespace dcn::testing {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = ::testing::TempDir() + "/dcn-test-XXXXXX";
+    // As programs name it that resolve links and double slashes.
+    std::string name = std::filesystem::canonical(::testing::TempDir()) / "dcn-test-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
     path_ = name;
   }

@@ -18,6 +18,11 @@ namespace dcn::comm {
                                                              std::string_view text,
                                                              std::string_view what);
 
+/// Every rank's text on rank 0, by rank; nothing on the others. Errors: those of Exchange.
+[[nodiscard]] Result<std::vector<std::string>> GatherText(Communicator& communicator,
+                                                          std::string_view text,
+                                                          std::string_view what);
+
 /// Rank 0's text on every rank; what the others give is ignored. Errors: those of Exchange.
 [[nodiscard]] Result<std::string> BroadcastText(Communicator& communicator, std::string_view text,
                                                 std::string_view what);

@@ -32,9 +32,10 @@ class Communicator {
   /// have size() entries, and receive[q] is exactly as long as what rank q sends. The own piece is
   /// copied. Returns when all of this rank's pieces have come and gone. what: for errors, e.g.
   /// "dense gradients of step 7".
-  /// kDeadlineExceeded: names the ranks that were waited for. kUnavailable: a rank is gone.
-  /// kInternal: a piece of another length, or an error of the library below. After an error the
-  /// communicator is of no more use than for Abort; pieces must stay alive until then.
+  /// kDeadlineExceeded: names the ranks that were waited for. kUnavailable: a rank is gone, or the
+  /// library below has lost the exchange. kInternal: a piece of another length, or an error of this
+  /// rank's own. After an error the communicator is of no more use than for Abort; pieces must stay
+  /// alive until then.
   [[nodiscard]] virtual Status Exchange(std::span<const SendPiece> send,
                                         std::span<const ReceivePiece> receive,
                                         std::string_view what) = 0;

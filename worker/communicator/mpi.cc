@@ -2,19 +2,23 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <limits>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fmt/ranges.h>
 #include <mpi.h>
 
 #include "common/check.h"
+#include "worker/communicator/back_off.h"
 #include "worker/communicator/piece_copy.h"
 
 namespace dcn::comm {
 namespace {
+
+// How often the watch of an exchange that waits is asked.
+constexpr std::chrono::milliseconds kWatchInterval{50};
 
 using Clock = std::chrono::steady_clock;
 
@@ -23,26 +27,18 @@ constexpr std::size_t kMaxPartBytes = std::size_t{1} << 30;
 static_assert(kMaxPartBytes <= std::size_t{std::numeric_limits<int>::max()});
 constexpr int kTag = 1;
 
-// The order of the back-off: look again at once, give way, sleep a little, sleep longer.
-constexpr int kPollsAtOnce = 64;
-constexpr int kPollsYielding = 256;
-constexpr int kPollsShortSleep = 1024;
-constexpr std::chrono::microseconds kShortSleep{20};
-constexpr std::chrono::microseconds kLongSleep{500};
-
-Status FromMpi(int code, std::string_view what) {
+Status FromMpi(int code, std::string_view what, StatusCode status = StatusCode::kInternal) {
   if (code == MPI_SUCCESS) return Status();
   char text[MPI_MAX_ERROR_STRING] = {};
   int length = 0;
   MPI_Error_string(code, text, &length);
-  return Error(StatusCode::kInternal, "{}: MPI: {}", what,
+  return Error(status, "{}: MPI: {}", what,
                std::string_view(text, static_cast<std::size_t>(length)));
 }
 
-void BackOff(int polls) {
-  if (polls < kPollsAtOnce) return;
-  if (polls < kPollsYielding) return std::this_thread::yield();
-  std::this_thread::sleep_for(polls < kPollsShortSleep ? kShortSleep : kLongSleep);
+// Of an exchange with other ranks: whatever MPI reports, it is lost.
+Status FromExchange(int code, std::string_view what) {
+  return FromMpi(code, what, StatusCode::kUnavailable);
 }
 
 }  // namespace
@@ -80,13 +76,6 @@ Result<std::unique_ptr<MpiSession>> MpiSession::Start(std::chrono::milliseconds 
       FromMpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "setting up MPI"));
   DCN_RETURN_IF_ERROR(FromMpi(MPI_Comm_rank(MPI_COMM_WORLD, &session->rank_), "asking the rank"));
   DCN_RETURN_IF_ERROR(FromMpi(MPI_Comm_size(MPI_COMM_WORLD, &session->size_), "asking the size"));
-  MPI_Comm on_host = MPI_COMM_NULL;
-  DCN_RETURN_IF_ERROR(
-      FromMpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &on_host),
-              "finding the ranks of this host"));
-  DCN_RETURN_IF_ERROR(
-      FromMpi(MPI_Comm_size(on_host, &session->ranks_on_host_), "counting the ranks of this host"));
-  MPI_Comm_free(&on_host);
   return session;
 }
 
@@ -94,7 +83,8 @@ MpiSession::MpiSession(std::chrono::milliseconds timeout)
     : timeout_(timeout), requests_(std::make_unique<Requests>()) {}
 
 MpiSession::~MpiSession() {
-  if (is_broken_) Abort(EXIT_FAILURE);
+  // Others may be waiting for this rank in an exchange, and this one would wait for them here.
+  if (is_broken_ || std::uncaught_exceptions() > 0) Abort(EXIT_FAILURE);
   MPI_Finalize();
 }
 
@@ -138,10 +128,10 @@ Status MpiSession::StartPieces(std::span<const SendPiece> send,
         (static_cast<std::size_t>(rank_) + send.size() - distance) % send.size();
     for (std::size_t at = 0; at < receive[from].size(); at += kMaxPartBytes) {
       const std::size_t bytes = std::min(kMaxPartBytes, receive[from].size() - at);
-      DCN_RETURN_IF_ERROR(
-          FromMpi(MPI_Irecv(receive[from].data() + at, static_cast<int>(bytes), MPI_BYTE,
-                            static_cast<int>(from), kTag, MPI_COMM_WORLD, add(from, true, bytes)),
-                  what));
+      DCN_RETURN_IF_ERROR(FromExchange(
+          MPI_Irecv(receive[from].data() + at, static_cast<int>(bytes), MPI_BYTE,
+                    static_cast<int>(from), kTag, MPI_COMM_WORLD, add(from, true, bytes)),
+          what));
     }
   }
   for (std::size_t distance = 1; distance < send.size(); ++distance) {
@@ -149,9 +139,9 @@ Status MpiSession::StartPieces(std::span<const SendPiece> send,
     for (std::size_t at = 0; at < send[to].size(); at += kMaxPartBytes) {
       const std::size_t bytes = std::min(kMaxPartBytes, send[to].size() - at);
       DCN_RETURN_IF_ERROR(
-          FromMpi(MPI_Isend(send[to].data() + at, static_cast<int>(bytes), MPI_BYTE,
-                            static_cast<int>(to), kTag, MPI_COMM_WORLD, add(to, false, bytes)),
-                  what));
+          FromExchange(MPI_Isend(send[to].data() + at, static_cast<int>(bytes), MPI_BYTE,
+                                 static_cast<int>(to), kTag, MPI_COMM_WORLD, add(to, false, bytes)),
+                       what));
     }
   }
   requests_->left = requests_->open.size();
@@ -164,11 +154,12 @@ Status MpiSession::Wait(std::string_view what) {
   requests.statuses.resize(requests.open.size());
   requests.ended.resize(requests.open.size());
   const Clock::time_point deadline = Clock::now() + timeout_;
+  Clock::time_point next_watch = Clock::now() + kWatchInterval;
   for (int polls = 0; requests.left > 0; ++polls) {
     int ended = 0;
     const int code = MPI_Testsome(count, requests.open.data(), &ended, requests.ended.data(),
                                   requests.statuses.data());
-    if (code != MPI_SUCCESS && code != MPI_ERR_IN_STATUS) return FromMpi(code, what);
+    if (code != MPI_SUCCESS && code != MPI_ERR_IN_STATUS) return FromExchange(code, what);
     for (int i = 0; i < ended; ++i) {
       const auto at = static_cast<std::size_t>(i);
       DCN_RETURN_IF_ERROR(CheckEnded(static_cast<std::size_t>(requests.ended[at]), at, code, what));
@@ -179,7 +170,15 @@ Status MpiSession::Wait(std::string_view what) {
       continue;
     }
     BackOff(polls);
-    if (polls >= kPollsYielding && Clock::now() >= deadline) return Overdue(what);
+    if (polls < kPollsYielding) continue;
+    const Clock::time_point now = Clock::now();
+    if (watch_ && now >= next_watch) {
+      next_watch = now + kWatchInterval;
+      if (const Status seen = watch_(); !seen.ok()) {
+        return Error(seen.code(), "{}: {}", what, seen.message());
+      }
+    }
+    if (now >= deadline) return Overdue(what);
   }
   return Status();
 }
@@ -190,15 +189,15 @@ Status MpiSession::CheckEnded(std::size_t part_index, std::size_t status_index, 
   const Requests::Part& part = requests_->parts[part_index];
   const MPI_Status& status = requests_->statuses[status_index];
   if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS) {
-    DCN_RETURN_IF_ERROR(
-        FromMpi(status.MPI_ERROR, fmt::format("{}, rank {} with rank {}", what, rank_, part.peer)));
+    DCN_RETURN_IF_ERROR(FromExchange(
+        status.MPI_ERROR, fmt::format("{}, rank {} with rank {}", what, rank_, part.peer)));
   }
   if (!part.is_receive) {
     bytes_sent_ += part.bytes;
     return Status();
   }
   int bytes = 0;
-  DCN_RETURN_IF_ERROR(FromMpi(MPI_Get_count(&status, MPI_BYTE, &bytes), what));
+  DCN_RETURN_IF_ERROR(FromExchange(MPI_Get_count(&status, MPI_BYTE, &bytes), what));
   bytes_received_ += part.bytes;
   if (static_cast<std::size_t>(bytes) == part.bytes) return Status();
   return Error(StatusCode::kInternal,

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,7 +22,7 @@ namespace dcn::comm {
 class MpiSession final : public Communicator {
  public:
   /// Starts MPI. timeout: how long an exchange waits for other ranks. Makes a process of its own a
-  /// job of one rank, which takes a while: call it only under a launcher (launch/main/launcher.h).
+  /// job of one rank, which takes a while: call it only under a launcher (launch/job/launcher.h).
   /// kInternal: MPI was started before in this process, or grants too few threads.
   [[nodiscard]] static Result<std::unique_ptr<MpiSession>> Start(std::chrono::milliseconds timeout);
 
@@ -30,10 +31,15 @@ class MpiSession final : public Communicator {
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
 
+  /// As Start's timeout, from the next exchange on.
+  void SetTimeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
+
+  /// Asked now and then while an exchange waits for other ranks: an error ends it, which MPI itself
+  /// would notice at its timeout only. Empty: nobody is asked.
+  void SetWatch(std::function<Status()> watch) { watch_ = std::move(watch); }
+
   [[nodiscard]] int rank() const override { return rank_; }
   [[nodiscard]] int size() const override { return size_; }
-  /// Ranks of this job on this host, this one included.
-  [[nodiscard]] int ranks_on_host() const { return ranks_on_host_; }
 
   [[nodiscard]] Status Exchange(std::span<const SendPiece> send,
                                 std::span<const ReceivePiece> receive,
@@ -59,10 +65,10 @@ class MpiSession final : public Communicator {
                     std::string_view what);
   [[nodiscard]] Status Overdue(std::string_view what) const;
 
-  const std::chrono::milliseconds timeout_;
+  std::chrono::milliseconds timeout_;
+  std::function<Status()> watch_;
   int rank_ = 0;
   int size_ = 1;
-  int ranks_on_host_ = 1;
   bool is_broken_ = false;
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;

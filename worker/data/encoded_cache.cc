@@ -1,5 +1,6 @@
 #include "worker/data/encoded_cache.h"
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -57,11 +58,23 @@ Result<Dataset> LoadSynthetic(const SyntheticSpec& spec, const std::filesystem::
                           [&spec] { return Result<Dataset>(SynthesizeDataset(spec)); });
 }
 
+// A line that is cut inside its last field looks like a whole one; only its line end is missing.
+void WarnOfMissingLineEnd(std::string_view text, std::string_view file) {
+  if (text.empty() || text.back() == '\n') return;
+  const auto ends = std::count(text.begin(), text.end(), '\n');
+  if (ends == 0) return;
+  spdlog::warn(
+      "{}:{}: the last line has no line end; if the file was cut off there, fetch it again", file,
+      ends + 1);
+}
+
 Result<Dataset> LoadFolder(const std::filesystem::path& path,
                            const std::filesystem::path& cache_dir) {
   DCN_ASSIGN_OR_RETURN(const MovieLensFolder folder, MovieLensFolder::Open(path));
   DCN_ASSIGN_OR_RETURN(const std::optional<SyntheticNote> note, ReadSyntheticNote(path));
   const MovieLensText text = folder.text();
+  WarnOfMissingLineEnd(text.ratings, text.ratings_name);
+  WarnOfMissingLineEnd(text.users, text.users_name);
   const std::string fingerprint = Fingerprint(text);
   std::string name(FormatName(text.format));
   std::optional<double> noise_floor;

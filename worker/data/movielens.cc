@@ -134,6 +134,13 @@ bool Exists(const std::filesystem::path& path) {
   return std::filesystem::exists(path, ignored);
 }
 
+// Opens a file of a data set. kDataLoss: it is there, but cannot be read as a file.
+Result<MappedFile> OpenData(const std::filesystem::path& path) {
+  Result<MappedFile> file = MappedFile::Open(path);
+  if (file.status().code() != StatusCode::kInvalidArgument) return file;
+  return Status(StatusCode::kDataLoss, file.status().message());
+}
+
 // The folder a user probably meant: the archives unpack into one of their own.
 std::string Suggestion(const std::filesystem::path& folder) {
   for (const FileNames& files : kFiles) {
@@ -210,8 +217,8 @@ Result<MovieLensFolder> MovieLensFolder::Open(const std::filesystem::path& folde
     return Error(StatusCode::kNotFound, "{}: expected {} beside {}, found no such file",
                  folder.string(), files.users, files.ratings);
   }
-  DCN_ASSIGN_OR_RETURN(MappedFile ratings, MappedFile::Open(folder / files.ratings));
-  DCN_ASSIGN_OR_RETURN(MappedFile users, MappedFile::Open(folder / files.users));
+  DCN_ASSIGN_OR_RETURN(MappedFile ratings, OpenData(folder / files.ratings));
+  DCN_ASSIGN_OR_RETURN(MappedFile users, OpenData(folder / files.users));
   return MovieLensFolder(format, folder, std::move(ratings), std::move(users));
 }
 

@@ -42,7 +42,8 @@ class MovieLensFolder {
  public:
   /// The format follows from the files that are there.
   /// kNotFound: no such folder, or a file is missing; the message lists what is expected.
-  /// kDataLoss: ratings of both formats. Others: as MappedFile::Open.
+  /// kDataLoss: ratings of both formats, or what cannot be read as a file. Others: as
+  /// MappedFile::Open.
   static Result<MovieLensFolder> Open(const std::filesystem::path& folder);
 
   /// Views into the mapped files: valid while this object lives.

@@ -86,7 +86,7 @@ Result<std::optional<SyntheticNote>> ReadSyntheticNote(const std::filesystem::pa
   const Result<MappedFile> file = MappedFile::Open(path);
   if (!file.ok()) {
     if (file.status().code() == StatusCode::kNotFound) return std::optional<SyntheticNote>();
-    return file.status();
+    return Status(StatusCode::kDataLoss, file.status().message());
   }
   DCN_ASSIGN_OR_RETURN(const nlohmann::json note, ParseJson(file->text(), path.string()));
   const auto member = [&note](std::string_view key) {

@@ -31,7 +31,7 @@ struct SyntheticNote {
 /// Others: as WriteFileAtomically.
 Status WriteSyntheticFolder(const std::filesystem::path& folder, const SyntheticSpec& spec);
 
-/// Nothing where there is no note. kDataLoss: it is malformed.
+/// Nothing where there is no note. kDataLoss: it is malformed, or no file.
 Result<std::optional<SyntheticNote>> ReadSyntheticNote(const std::filesystem::path& folder);
 
 }  // namespace dcn::data

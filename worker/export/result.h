@@ -54,6 +54,17 @@ struct MachineSummary {
   friend bool operator==(const MachineSummary&, const MachineSummary&) = default;
 };
 
+/// The checkpoints that a run wrote.
+struct CheckpointSummary {
+  std::uint64_t written = 0;
+  std::uint64_t failed = 0;          // given up
+  std::uint64_t skipped = 0;         // the one before was not done
+  std::uint64_t bytes = 0;           // of all written
+  double seconds = 0;                // from a step to its checkpoint's commit, over all written
+  double longest_stall_seconds = 0;  // of a step: all that checkpoints added to it
+  friend bool operator==(const CheckpointSummary&, const CheckpointSummary&) = default;
+};
+
 /// The fields of result.json, under the same names.
 struct RunResult {
   std::string model;  // name of the variant
@@ -61,20 +72,24 @@ struct RunResult {
   double test_rmse = 0;      // over the whole test set; not a number stands as null in the file
   double train_seconds = 0;  // the training loop alone
   double wall_seconds = 0;   // the whole process
+  std::optional<double> startup_seconds;  // of them, before the first step; absent in older files
   double train_rows_per_second = 0;
   std::uint64_t steps = 0;
   std::vector<EpochResult> epochs;
-  std::vector<LossPoint> loss_curve;  // in the file: [[step, loss], …]
+  std::vector<LossPoint> loss_curve;               // in the file: [[step, loss], …]
+  std::optional<std::uint64_t> resumed_from_step;  // absent: it began at its beginning
+  std::optional<CheckpointSummary> checkpoints;    // absent: none were asked for
   std::uint64_t parameter_count = 0;
   std::string parameter_digest;  // ParameterDigest (model_file.h)
   int workers = 1;
-  int servers = 1;
+  int servers = 1;        // processes that hold the shards
+  int shards = 1;         // over all servers
   int threads = 1;        // of one worker
   std::string precision;  // "fp32", …
   std::string engine;
   std::uint64_t slice_rows = 0;
-  std::uint64_t peak_rss_bytes = 0;
-  std::uint64_t bytes_sent = 0;
+  std::uint64_t peak_rss_bytes = 0;  // of the largest worker
+  std::uint64_t bytes_sent = 0;      // to servers and other workers, over all workers
   std::uint64_t bytes_received = 0;
   DataSummary data;
   nlohmann::json configuration = nlohmann::json::object();  // all that decides the answer

@@ -46,6 +46,18 @@ struct FieldsOf<MachineSummary> {
 };
 
 template <>
+struct FieldsOf<CheckpointSummary> {
+  static void Visit(auto& checkpoints, auto&& visit) {
+    visit("written", checkpoints.written);
+    visit("failed", checkpoints.failed);
+    visit("skipped", checkpoints.skipped);
+    visit("bytes", checkpoints.bytes);
+    visit("seconds", checkpoints.seconds);
+    visit("longest_stall_seconds", checkpoints.longest_stall_seconds);
+  }
+};
+
+template <>
 struct FieldsOf<RunResult> {
   static void Visit(auto& result, auto&& visit) {
     visit("model", result.model);
@@ -53,14 +65,18 @@ struct FieldsOf<RunResult> {
     visit("test_rmse", result.test_rmse);
     visit("train_seconds", result.train_seconds);
     visit("wall_seconds", result.wall_seconds);
+    visit("startup_seconds", result.startup_seconds);
     visit("train_rows_per_second", result.train_rows_per_second);
     visit("steps", result.steps);
     visit("epochs", result.epochs);
     visit("loss_curve", result.loss_curve);
+    visit("resumed_from_step", result.resumed_from_step);
+    visit("checkpoints", result.checkpoints);
     visit("parameter_count", result.parameter_count);
     visit("parameter_digest", result.parameter_digest);
     visit("workers", result.workers);
     visit("servers", result.servers);
+    visit("shards", result.shards);
     visit("threads", result.threads);
     visit("precision", result.precision);
     visit("engine", result.engine);
@@ -103,6 +119,7 @@ class Writer {
   static json Write(const EpochResult& value) { return WriteFields(value); }
   static json Write(const DataSummary& value) { return WriteFields(value); }
   static json Write(const MachineSummary& value) { return WriteFields(value); }
+  static json Write(const CheckpointSummary& value) { return WriteFields(value); }
 
  private:
   template <typename T>
@@ -186,6 +203,9 @@ class Reader {
     return ReadFields(value, where, ".", out);
   }
   static Status Read(const json& value, const std::string& where, MachineSummary& out) {
+    return ReadFields(value, where, ".", out);
+  }
+  static Status Read(const json& value, const std::string& where, CheckpointSummary& out) {
     return ReadFields(value, where, ".", out);
   }
 

@@ -32,9 +32,9 @@ float Slope(float a) {
   return 1.0F;
 }
 
-template <Activation kActivation, bool kIsFirst, bool kIsLast>
+template <Activation kActivation, bool kIsFirst, bool kIsLast, typename Operand>
 void BackwardRows(float diag_scale, std::size_t rows, std::size_t width,
-                  const CrossBackwardArguments& arguments) {
+                  const CrossBackwardArguments<Operand>& arguments) {
   float* const bias_gradient = arguments.bias_gradient;
   std::fill_n(bias_gradient, width, 0.0F);
   for (std::size_t row = 0; row < rows; ++row) {
@@ -43,7 +43,7 @@ void BackwardRows(float diag_scale, std::size_t rows, std::size_t width,
     const float* const x = kIsFirst ? x0 : arguments.x + start;
     const float* const a = arguments.a + start;
     const float* const g = arguments.y_gradient + start;
-    float* const z_gradient = arguments.z_gradient + start;
+    Operand* const z_gradient = arguments.z_gradient + start;
     float* const x0_gradient = arguments.x0_gradient + start;
     float* const x_gradient = kIsFirst ? nullptr : arguments.x_gradient + start;
     DCN_INDEPENDENT_ITERATIONS
@@ -53,7 +53,7 @@ void BackwardRows(float diag_scale, std::size_t rows, std::size_t width,
       const float through_x0 = gradient * (a[i] + diag_scale * x[i]);
       const float through_x = gradient * (1.0F + diag_scale * x0[i]);
       const float both = kIsFirst ? through_x0 + through_x : through_x0;
-      z_gradient[i] = through_z;
+      z_gradient[i] = FromFloat<Operand>(through_z);
       bias_gradient[i] += through_z;
       x0_gradient[i] = kIsLast ? both : x0_gradient[i] + both;
       if constexpr (!kIsFirst) x_gradient[i] = through_x;
@@ -61,9 +61,9 @@ void BackwardRows(float diag_scale, std::size_t rows, std::size_t width,
   }
 }
 
-template <Activation kActivation, bool kIsFirst>
+template <Activation kActivation, bool kIsFirst, typename Operand>
 void BackwardLayer(float diag_scale, std::size_t rows, std::size_t width, bool is_last,
-                   const CrossBackwardArguments& arguments) {
+                   const CrossBackwardArguments<Operand>& arguments) {
   if (is_last) {
     BackwardRows<kActivation, kIsFirst, true>(diag_scale, rows, width, arguments);
   } else {
@@ -71,9 +71,9 @@ void BackwardLayer(float diag_scale, std::size_t rows, std::size_t width, bool i
   }
 }
 
-template <bool kIsFirst>
+template <bool kIsFirst, typename Operand>
 void BackwardByActivation(const CrossLayerSpec& layer, std::size_t rows, std::size_t width,
-                          bool is_last, const CrossBackwardArguments& arguments) {
+                          bool is_last, const CrossBackwardArguments<Operand>& arguments) {
   const float diag_scale = layer.diag_scale;
   switch (layer.preactivation) {
     case Activation::kNone:
@@ -108,23 +108,33 @@ float Dot(const float* a, const float* b, std::size_t width) {
 
 }  // namespace
 
+void Round(std::size_t count, const float* from, Bfloat16* to) {
+  DCN_INDEPENDENT_ITERATIONS
+  for (std::size_t i = 0; i < count; ++i) to[i] = ToBfloat16(from[i]);
+}
+
+template <typename Operand>
 void CrossForward(const CrossLayerSpec& layer, std::size_t count, const float* x0, const float* x,
-                  float* z, float* y) {
+                  float* z, Operand* y) {
   if (layer.preactivation != Activation::kNone) {
     for (std::size_t i = 0; i < count; ++i) z[i] = Activate(layer.preactivation, z[i]);
   }
   const float diag_scale = layer.diag_scale;
   DCN_INDEPENDENT_ITERATIONS
-  for (std::size_t i = 0; i < count; ++i) y[i] = x0[i] * (z[i] + diag_scale * x[i]) + x[i];
+  for (std::size_t i = 0; i < count; ++i) {
+    y[i] = FromFloat<Operand>(x0[i] * (z[i] + diag_scale * x[i]) + x[i]);
+  }
 }
 
+template <typename Operand>
 void CrossBackward(const CrossLayerSpec& layer, std::size_t rows, std::size_t width, bool is_last,
-                   const CrossBackwardArguments& arguments) {
+                   const CrossBackwardArguments<Operand>& arguments) {
   BackwardByActivation<false>(layer, rows, width, is_last, arguments);
 }
 
+template <typename Operand>
 void FirstCrossBackward(const CrossLayerSpec& layer, std::size_t rows, std::size_t width,
-                        bool is_last, const CrossBackwardArguments& arguments) {
+                        bool is_last, const CrossBackwardArguments<Operand>& arguments) {
   BackwardByActivation<true>(layer, rows, width, is_last, arguments);
 }
 
@@ -154,16 +164,40 @@ void LogitBackward(std::size_t rows, std::size_t width, const float* prediction_
   *bias_gradient = bias_sum;
 }
 
-void ReluBackward(std::size_t rows, std::size_t width, const float* h, float* gradient,
+template <typename Operand>
+void LogitReluBackward(std::size_t rows, std::size_t width, const float* prediction_gradient,
+                       const float* h, const float* kernel, Operand* z_gradient,
+                       float* z_bias_gradient, float* kernel_gradient, float* bias_gradient) {
+  std::fill_n(z_bias_gradient, width, 0.0F);
+  std::fill_n(kernel_gradient, width, 0.0F);
+  float bias_sum = 0;
+  for (std::size_t row = 0; row < rows; ++row) {
+    const float gradient = prediction_gradient[row];
+    const float* const h_row = h + row * width;
+    Operand* const z_gradient_row = z_gradient + row * width;
+    bias_sum += gradient;
+    DCN_INDEPENDENT_ITERATIONS
+    for (std::size_t i = 0; i < width; ++i) {
+      const float masked = h_row[i] > 0 ? gradient * kernel[i] : 0.0F;
+      z_gradient_row[i] = FromFloat<Operand>(masked);
+      z_bias_gradient[i] += masked;
+      kernel_gradient[i] += gradient * h_row[i];
+    }
+  }
+  *bias_gradient = bias_sum;
+}
+
+template <typename Operand>
+void ReluBackward(std::size_t rows, std::size_t width, const Operand* h, Operand* gradient,
                   float* bias_gradient) {
   std::fill_n(bias_gradient, width, 0.0F);
   for (std::size_t row = 0; row < rows; ++row) {
-    const float* const h_row = h + row * width;
-    float* const gradient_row = gradient + row * width;
+    const Operand* const h_row = h + row * width;
+    Operand* const gradient_row = gradient + row * width;
     DCN_INDEPENDENT_ITERATIONS
     for (std::size_t i = 0; i < width; ++i) {
-      const float masked = h_row[i] > 0 ? gradient_row[i] : 0.0F;
-      gradient_row[i] = masked;
+      const float masked = ToFloat(h_row[i]) > 0 ? ToFloat(gradient_row[i]) : 0.0F;
+      gradient_row[i] = FromFloat<Operand>(masked);
       bias_gradient[i] += masked;
     }
   }
@@ -179,5 +213,19 @@ double SquaredError(std::size_t rows, const float* predictions, const float* lab
   }
   return sum;
 }
+
+#define DCN_INSTANTIATE(Operand)                                                             \
+  template void CrossForward(const CrossLayerSpec&, std::size_t, const float*, const float*, \
+                             float*, Operand*);                                              \
+  template void CrossBackward(const CrossLayerSpec&, std::size_t, std::size_t, bool,         \
+                              const CrossBackwardArguments<Operand>&);                       \
+  template void FirstCrossBackward(const CrossLayerSpec&, std::size_t, std::size_t, bool,    \
+                                   const CrossBackwardArguments<Operand>&);                  \
+  template void LogitReluBackward(std::size_t, std::size_t, const float*, const float*,      \
+                                  const float*, Operand*, float*, float*, float*);           \
+  template void ReluBackward(std::size_t, std::size_t, const Operand*, Operand*, float*)
+DCN_INSTANTIATE(float);
+DCN_INSTANTIATE(Bfloat16);
+#undef DCN_INSTANTIATE
 
 }  // namespace dcn::model

@@ -2,42 +2,51 @@
 // products. Formulas: CrossLayerSpec (model_spec.h).
 //
 // All matrices are row-major [rows, width]. Column sums run over the rows in order; dot products
-// over sixteen fixed lanes. Nothing here depends on the instruction set.
+// over sixteen fixed lanes. Nothing here depends on the instruction set. Arithmetic is float's;
+// what is an Operand, float or Bfloat16, is rounded when it is written, for products to read.
 #pragma once
 
 #include <cstddef>
 
+#include "worker/model/bfloat16.h"
 #include "worker/model/model_spec.h"
 
 namespace dcn::model {
 
+/// Rounds `count` values.
+void Round(std::size_t count, const float* from, Bfloat16* to);
+
 /// z (in: x W + b) becomes a = act(z); y = x0 * (a + diag_scale * x) + x. y may not alias.
+template <typename Operand>
 void CrossForward(const CrossLayerSpec& layer, std::size_t count, const float* x0, const float* x,
-                  float* z, float* y);
+                  float* z, Operand* y);
 
 /// Backward of one cross layer, but for its products. With g the gradient of y:
 ///   z_gradient   = g * x0 * act'(z)
 ///   x0_gradient += g * (a + diag_scale * x)        (or =, when is_last)
 ///   x_gradient   = g * (1 + diag_scale * x0)       (without the part through W)
-/// and bias_gradient[width] = column sums of z_gradient. x_gradient may be g itself.
+/// and bias_gradient[width] = column sums of z_gradient, not rounded. x_gradient may be g itself.
+template <typename Operand>
 struct CrossBackwardArguments {
   const float* x0;
   const float* x;
   const float* a;  // as CrossForward left it
   const float* y_gradient;
-  float* z_gradient;
+  Operand* z_gradient;
   float* x0_gradient;
   float* x_gradient;
   float* bias_gradient;
 };
 /// is_last: the layer nearest to the deep layers, the first one of the backward pass.
+template <typename Operand>
 void CrossBackward(const CrossLayerSpec& layer, std::size_t rows, std::size_t width, bool is_last,
-                   const CrossBackwardArguments& arguments);
+                   const CrossBackwardArguments<Operand>& arguments);
 
 /// Backward of the first cross layer, whose x is x0: both gradients fall together into
 ///   x0_gradient (+)= g * (a + diag_scale * x0) + g * (1 + diag_scale * x0).
+template <typename Operand>
 void FirstCrossBackward(const CrossLayerSpec& layer, std::size_t rows, std::size_t width,
-                        bool is_last, const CrossBackwardArguments& arguments);
+                        bool is_last, const CrossBackwardArguments<Operand>& arguments);
 
 /// prediction = h . kernel + bias for each row of h[rows, width].
 void LogitForward(std::size_t rows, std::size_t width, const float* h, const float* kernel,
@@ -49,8 +58,16 @@ void LogitBackward(std::size_t rows, std::size_t width, const float* prediction_
                    const float* h, const float* kernel, float* h_gradient, float* kernel_gradient,
                    float* bias_gradient);
 
+/// The same where h = ReLU(z): z_gradient instead of h_gradient, and z_bias_gradient[width] = its
+/// column sums, not rounded.
+template <typename Operand>
+void LogitReluBackward(std::size_t rows, std::size_t width, const float* prediction_gradient,
+                       const float* h, const float* kernel, Operand* z_gradient,
+                       float* z_bias_gradient, float* kernel_gradient, float* bias_gradient);
+
 /// Backward of a ReLU: zeroes the gradient where h <= 0; bias_gradient[width] = its column sums.
-void ReluBackward(std::size_t rows, std::size_t width, const float* h, float* gradient,
+template <typename Operand>
+void ReluBackward(std::size_t rows, std::size_t width, const Operand* h, Operand* gradient,
                   float* bias_gradient);
 
 /// Squared error of the slice (in double, rows in order) and the gradient of the batch's loss.

@@ -1,14 +1,55 @@
 #include "worker/model/onednn_linear.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "common/check.h"
+#include "worker/model/elementwise.h"
 
 namespace dcn::model {
 
-OnednnLinear::OnednnLinear(const LinearSpec& spec, int threads, std::size_t full_rows)
-    : spec_(spec), full_rows_(full_rows), arguments_(static_cast<std::size_t>(threads)) {
+LinearSpec LinearSpecOf(const ModelSpec& model, const std::string& kernel, Precision operands) {
+  const std::vector<DenseParameter> parameters = model.DenseParameters();
+  const auto weights = std::find_if(parameters.begin(), parameters.end(),
+                                    [&](const DenseParameter& p) { return p.name == kernel; });
+  DCN_CHECK(weights != parameters.end());
+  LinearSpec linear;
+  linear.operands = operands;
+  linear.inputs = weights->shape[0];
+  linear.outputs = weights->shape[1];
+  linear.kernel_offset = weights->offset;
+  const bool is_down = kernel.ends_with("kernel_u");
+  const bool is_up = kernel.ends_with("kernel_v");
+  if (!is_down) {  // A layer's bias follows its kernel in model order.
+    const DenseParameter& bias = *(weights + 1);
+    DCN_CHECK(bias.name.ends_with("/bias"));
+    linear.has_bias = true;
+    linear.bias_offset = bias.offset;
+  }
+  if (kernel.starts_with("deep/")) {
+    linear.has_relu = true;
+    // The logit, which is no product, reads the last one's.
+    const bool is_last = kernel == "deep/" + std::to_string(model.deep.size() - 1) + "/kernel";
+    if (!is_last) linear.output = operands;
+    // Cross layers, and the tables, read the first one's.
+    if (kernel != "deep/0/kernel") linear.input_gradient = operands;
+  } else {
+    // The gradient of a cross layer's x starts with the parts that bypass W.
+    linear.adds_input_gradient = !is_up;
+    if (is_down) linear.output = operands;
+    if (is_up) linear.input_gradient = operands;
+  }
+  return linear;
+}
+
+OnednnLinear::OnednnLinear(const LinearSpec& spec, ProductScratch& scratch, std::size_t full_rows)
+    : spec_(spec), scratch_(scratch), full_rows_(full_rows), arguments_(scratch.size()) {
   const Products& full = ProductsFor(full_rows);
   packed_forward_ = full.forward.MakePacked();
   packed_backward_ = full.input_gradient.MakePacked();
+  if (spec_.operands == Precision::kBf16) {
+    rounded_kernel_ = AlignedBlock<Bfloat16>(spec_.inputs * spec_.outputs);
+  }
 }
 
 OnednnLinear::Products OnednnLinear::MakeProducts(std::size_t rows) const {
@@ -18,15 +59,22 @@ OnednnLinear::Products OnednnLinear::MakeProducts(std::size_t rows) const {
                             .n = spec_.outputs,
                             .b_is_packed = is_packed,
                             .has_bias = spec_.has_bias,
-                            .has_relu = spec_.has_relu};
+                            .has_relu = spec_.has_relu,
+                            .operands = spec_.operands,
+                            .result = spec_.output};
   const MatmulShape input_gradient{.m = rows,
                                    .k = spec_.outputs,
                                    .n = spec_.inputs,
                                    .b_is_transposed = true,
                                    .b_is_packed = is_packed,
-                                   .accumulates = spec_.adds_input_gradient};
-  const MatmulShape kernel_gradient{
-      .m = spec_.inputs, .k = rows, .n = spec_.outputs, .a_is_transposed = true};
+                                   .accumulates = spec_.adds_input_gradient,
+                                   .operands = spec_.operands,
+                                   .result = spec_.input_gradient};
+  const MatmulShape kernel_gradient{.m = spec_.inputs,
+                                    .k = rows,
+                                    .n = spec_.outputs,
+                                    .a_is_transposed = true,
+                                    .operands = spec_.operands};
   return {Matmul(forward), Matmul(input_gradient), Matmul(kernel_gradient)};
 }
 
@@ -42,6 +90,10 @@ OnednnLinear::Arguments& OnednnLinear::ArgumentsFor(int thread, std::size_t rows
   const auto found = mine.find(rows);
   if (found != mine.end()) return found->second;
   const Products& products = ProductsFor(rows);
+  for (const Matmul* product :
+       {&products.forward, &products.input_gradient, &products.kernel_gradient}) {
+    scratch_[static_cast<std::size_t>(thread)].EnsureSize(product->scratch_size());
+  }
   return mine
       .emplace(rows, Arguments{&products, products.forward.MakeArguments(),
                                products.input_gradient.MakeArguments(),
@@ -51,39 +103,42 @@ OnednnLinear::Arguments& OnednnLinear::ArgumentsFor(int thread, std::size_t rows
 
 void OnednnLinear::PackForward() {
   ProductsFor(full_rows_).forward.Pack(kernel(), packed_forward_);
+  if (rounded_kernel_.size() > 0) Round(rounded_kernel_.size(), kernel(), rounded_kernel_.get());
 }
 
 void OnednnLinear::PackBackward() {
   ProductsFor(full_rows_).input_gradient.Pack(kernel(), packed_backward_);
 }
 
-void OnednnLinear::Forward(int thread, std::size_t rows, const float* x, float* y) {
+void OnednnLinear::Forward(int thread, std::size_t rows, InputMatrix x, OutputMatrix y) {
   Arguments& arguments = ArgumentsFor(thread, rows);
   const Matmul& product = arguments.products->forward;
   const float* bias = spec_.has_bias ? parameters_ + spec_.bias_offset : nullptr;
   if (rows == full_rows_) {
-    product.Run(arguments.forward, x, packed_forward_, bias, y);
+    product.Run(arguments.forward, x, packed_forward_, bias, y, scratch(thread));
   } else {
-    product.Run(arguments.forward, x, kernel(), bias, y);
+    product.Run(arguments.forward, x, operand_kernel(), bias, y, scratch(thread));
   }
 }
 
-void OnednnLinear::InputGradient(int thread, std::size_t rows, const float* z_gradient,
-                                 float* x_gradient) {
+void OnednnLinear::InputGradient(int thread, std::size_t rows, InputMatrix z_gradient,
+                                 OutputMatrix x_gradient) {
   Arguments& arguments = ArgumentsFor(thread, rows);
   const Matmul& product = arguments.products->input_gradient;
   if (rows == full_rows_) {
-    product.Run(arguments.input_gradient, z_gradient, packed_backward_, nullptr, x_gradient);
+    product.Run(arguments.input_gradient, z_gradient, packed_backward_, nullptr, x_gradient,
+                scratch(thread));
   } else {
-    product.Run(arguments.input_gradient, z_gradient, kernel(), nullptr, x_gradient);
+    product.Run(arguments.input_gradient, z_gradient, operand_kernel(), nullptr, x_gradient,
+                scratch(thread));
   }
 }
 
-void OnednnLinear::KernelGradient(int thread, std::size_t rows, const float* x,
-                                  const float* z_gradient, float* kernel_gradient) {
+void OnednnLinear::KernelGradient(int thread, std::size_t rows, InputMatrix x,
+                                  InputMatrix z_gradient, float* kernel_gradient) {
   Arguments& arguments = ArgumentsFor(thread, rows);
   arguments.products->kernel_gradient.Run(arguments.kernel_gradient, x, z_gradient, nullptr,
-                                          kernel_gradient);
+                                          kernel_gradient, scratch(thread));
 }
 
 }  // namespace dcn::model

@@ -3,7 +3,6 @@
 #include <array>
 #include <dlfcn.h>
 #include <stdexcept>
-#include <string_view>
 #include <utility>
 
 #include <dnnl.hpp>
@@ -18,6 +17,10 @@ using Dims = dnnl::memory::dims;
 using Tag = dnnl::memory::format_tag;
 constexpr auto kF32 = dnnl::memory::data_type::f32;
 
+dnnl::memory::data_type DataType(Precision precision) {
+  return precision == Precision::kBf16 ? dnnl::memory::data_type::bf16 : kF32;
+}
+
 const dnnl::engine& CpuEngine() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
@@ -25,8 +28,31 @@ const dnnl::engine& CpuEngine() {
 
 std::int64_t Dim(std::size_t size) { return static_cast<std::int64_t>(size); }
 
-dnnl::memory::desc MatrixDesc(std::size_t rows, std::size_t columns, bool is_transposed) {
-  return {Dims{Dim(rows), Dim(columns)}, kF32, is_transposed ? Tag::ba : Tag::ab};
+dnnl::memory::desc MatrixDesc(std::size_t rows, std::size_t columns, bool is_transposed,
+                              Precision precision) {
+  return {Dims{Dim(rows), Dim(columns)}, DataType(precision), is_transposed ? Tag::ba : Tag::ab};
+}
+
+dnnl::memory::desc DescA(const MatmulShape& shape) {
+  return MatrixDesc(shape.m, shape.k, shape.a_is_transposed, shape.operands);
+}
+
+// As it is stored, in either precision.
+dnnl::memory::desc DescPlainB(const MatmulShape& shape, Precision precision) {
+  return MatrixDesc(shape.k, shape.n, shape.b_is_transposed, precision);
+}
+
+dnnl::memory::desc DescB(const MatmulShape& shape) {
+  if (!shape.b_is_packed) return DescPlainB(shape, shape.operands);
+  return {Dims{Dim(shape.k), Dim(shape.n)}, DataType(shape.operands), Tag::any};
+}
+
+dnnl::memory::desc DescBias(const MatmulShape& shape) {
+  return MatrixDesc(1, shape.n, false, Precision::kFp32);
+}
+
+dnnl::memory::desc DescC(const MatmulShape& shape) {
+  return MatrixDesc(shape.m, shape.n, false, shape.result);
 }
 
 dnnl::primitive_attr Attributes(const MatmulShape& shape) {
@@ -46,12 +72,10 @@ dnnl::primitive_attr Attributes(const MatmulShape& shape) {
 }
 
 dnnl::matmul::primitive_desc Describe(const MatmulShape& shape) {
-  const auto a = MatrixDesc(shape.m, shape.k, shape.a_is_transposed);
-  const auto b = shape.b_is_packed
-                     ? dnnl::memory::desc(Dims{Dim(shape.k), Dim(shape.n)}, kF32, Tag::any)
-                     : MatrixDesc(shape.k, shape.n, shape.b_is_transposed);
-  const auto bias = MatrixDesc(1, shape.n, false);
-  const auto c = MatrixDesc(shape.m, shape.n, false);
+  const auto a = DescA(shape);
+  const auto b = DescB(shape);
+  const auto bias = DescBias(shape);
+  const auto c = DescC(shape);
   const dnnl::primitive_attr attributes = Attributes(shape);
 #if DNNL_VERSION_MAJOR >= 3
   return shape.has_bias ? dnnl::matmul::primitive_desc(CpuEngine(), a, b, bias, c, attributes)
@@ -70,7 +94,7 @@ void CheckStatus(dnnl_status_t status, const char* what) {
 }
 
 // The library takes non-const handles for inputs, too.
-void* Handle(const float* data) { return const_cast<float*>(data); }
+void* Handle(const void* data) { return const_cast<void*>(data); }
 
 }  // namespace
 
@@ -120,9 +144,11 @@ struct Matmul::State {
 namespace {
 
 void SetHandles(const MatmulShape& shape, dnnl::memory& a_memory, dnnl::memory& bias_memory,
-                dnnl::memory& c_memory, const float* a, const float* bias, float* c) {
-  a_memory.set_data_handle(Handle(a));
-  c_memory.set_data_handle(c);
+                dnnl::memory& c_memory, InputMatrix a, const float* bias, OutputMatrix c) {
+  DCN_CHECK(a.precision == shape.operands);
+  DCN_CHECK(c.precision == shape.result);
+  a_memory.set_data_handle(Handle(a.data));
+  c_memory.set_data_handle(c.data);
   if (shape.has_bias) bias_memory.set_data_handle(Handle(bias));
 }
 
@@ -133,7 +159,8 @@ Matmul::Matmul(const MatmulShape& shape) {
   try {
     state_ = std::make_unique<State>(shape);
   } catch (const dnnl::error& error) {
-    throw std::runtime_error(fmt::format("oneDNN has no kernel for a product {} x {} x {}: {}",
+    throw std::runtime_error(fmt::format("oneDNN has no kernel for a {} product {} x {} x {}: {}",
+                                         shape.operands == Precision::kBf16 ? "bf16" : "fp32",
                                          shape.m, shape.k, shape.n, error.what()));
   }
 }
@@ -145,16 +172,17 @@ Matmul::Arguments Matmul::MakeArguments() const {
   const MatmulShape& shape = state_->shape;
   const dnnl::engine& engine = CpuEngine();
   auto arguments = std::make_unique<Arguments::State>();
-  arguments->a =
-      dnnl::memory(MatrixDesc(shape.m, shape.k, shape.a_is_transposed), engine, DNNL_MEMORY_NONE);
-  if (!shape.b_is_packed) {
-    arguments->b =
-        dnnl::memory(MatrixDesc(shape.k, shape.n, shape.b_is_transposed), engine, DNNL_MEMORY_NONE);
-  }
-  arguments->bias = dnnl::memory(MatrixDesc(1, shape.n, false), engine, DNNL_MEMORY_NONE);
-  arguments->c = dnnl::memory(MatrixDesc(shape.m, shape.n, false), engine, DNNL_MEMORY_NONE);
-  arguments->scratch = dnnl::memory(state_->description.scratchpad_desc(), engine);
+  arguments->a = dnnl::memory(DescA(shape), engine, DNNL_MEMORY_NONE);
+  if (!shape.b_is_packed) arguments->b = dnnl::memory(DescB(shape), engine, DNNL_MEMORY_NONE);
+  arguments->bias = dnnl::memory(DescBias(shape), engine, DNNL_MEMORY_NONE);
+  arguments->c = dnnl::memory(DescC(shape), engine, DNNL_MEMORY_NONE);
+  arguments->scratch =
+      dnnl::memory(state_->description.scratchpad_desc(), engine, DNNL_MEMORY_NONE);
   return Arguments(std::move(arguments));
+}
+
+std::size_t Matmul::scratch_size() const {
+  return state_->description.scratchpad_desc().get_size();
 }
 
 PackedMatrix Matmul::MakePacked() const {
@@ -168,23 +196,26 @@ PackedMatrix Matmul::MakePacked() const {
 void Matmul::Pack(const float* b, PackedMatrix& packed) const {
   UseOneThreadPerProduct();
   const MatmulShape& shape = state_->shape;
-  dnnl::memory plain(MatrixDesc(shape.k, shape.n, shape.b_is_transposed), CpuEngine(), Handle(b));
+  dnnl::memory plain(DescPlainB(shape, Precision::kFp32), CpuEngine(), Handle(b));
   dnnl::stream stream(CpuEngine());
   dnnl::reorder(plain, packed.state_->memory).execute(stream, plain, packed.state_->memory);
 }
 
-void Matmul::Run(Arguments& arguments, const float* a, const float* b, const float* bias,
-                 float* c) const {
+void Matmul::Run(Arguments& arguments, InputMatrix a, InputMatrix b, const float* bias,
+                 OutputMatrix c, void* scratch) const {
   Arguments::State& state = *arguments.state_;
   SetHandles(state_->shape, state.a, state.bias, state.c, a, bias, c);
-  state.b.set_data_handle(Handle(b));
+  state.scratch.set_data_handle(scratch);
+  DCN_CHECK(b.precision == state_->shape.operands);
+  state.b.set_data_handle(Handle(b.data));
   state_->Execute(state, state.b);
 }
 
-void Matmul::Run(Arguments& arguments, const float* a, const PackedMatrix& b, const float* bias,
-                 float* c) const {
+void Matmul::Run(Arguments& arguments, InputMatrix a, const PackedMatrix& b, const float* bias,
+                 OutputMatrix c, void* scratch) const {
   Arguments::State& state = *arguments.state_;
   SetHandles(state_->shape, state.a, state.bias, state.c, a, bias, c);
+  state.scratch.set_data_handle(scratch);
   state_->Execute(state, b.state_->memory);
 }
 
@@ -195,37 +226,6 @@ void UseOneThreadPerProduct() {
   static const auto set_threads =
       reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
   if (set_threads != nullptr) set_threads(1);
-}
-
-std::string OnednnDescription() {
-  const dnnl_version_t& version = *dnnl::version();
-  std::string_view isa = "other instruction set";
-  switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41:
-      isa = "sse41";
-      break;
-    case dnnl::cpu_isa::avx:
-      isa = "avx";
-      break;
-    case dnnl::cpu_isa::avx2:
-      isa = "avx2";
-      break;
-    case dnnl::cpu_isa::avx2_vnni:
-      isa = "avx2_vnni";
-      break;
-    case dnnl::cpu_isa::avx512_core:
-      isa = "avx512_core";
-      break;
-    case dnnl::cpu_isa::avx512_core_vnni:
-      isa = "avx512_core_vnni";
-      break;
-    case dnnl::cpu_isa::avx512_core_bf16:
-      isa = "avx512_core_bf16";
-      break;
-    default:
-      break;
-  }
-  return fmt::format("onednn {}.{}.{} ({})", version.major, version.minor, version.patch, isa);
 }
 
 }  // namespace dcn::model

@@ -6,11 +6,34 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
+
+#include "worker/model/bfloat16.h"
+#include "worker/model/precision.h"
 
 namespace dcn::model {
 
-/// C[m, n] = A[m, k] B[k, n] (+ bias[n]) (then ReLU), or C += A B.
+/// A matrix that a product reads, and what its elements are.
+struct InputMatrix {
+  // NOLINTNEXTLINE(google-explicit-constructor): the pointer says it all
+  InputMatrix(const float* matrix) : data(matrix), precision(Precision::kFp32) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): the pointer says it all
+  InputMatrix(const Bfloat16* matrix) : data(matrix), precision(Precision::kBf16) {}
+  const void* data;
+  Precision precision;
+};
+
+/// A matrix that a product writes.
+struct OutputMatrix {
+  // NOLINTNEXTLINE(google-explicit-constructor): the pointer says it all
+  OutputMatrix(float* matrix) : data(matrix), precision(Precision::kFp32) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): the pointer says it all
+  OutputMatrix(Bfloat16* matrix) : data(matrix), precision(Precision::kBf16) {}
+  void* data;
+  Precision precision;
+};
+
+/// C[m, n] = A[m, k] B[k, n] (+ bias[n]) (then ReLU), or C += A B. Sums are float32, as is the
+/// bias.
 struct MatmulShape {
   std::size_t m = 0;
   std::size_t k = 0;
@@ -20,7 +43,9 @@ struct MatmulShape {
   bool b_is_packed = false;      // B is given in the kernel's own layout, made by Pack
   bool has_bias = false;
   bool has_relu = false;
-  bool accumulates = false;  // adds to C instead of overwriting it
+  bool accumulates = false;               // adds to C instead of overwriting it
+  Precision operands = Precision::kFp32;  // of A and B
+  Precision result = Precision::kFp32;    // of C
 };
 
 /// B in the layout that one Matmul's kernel reads fastest.
@@ -41,7 +66,7 @@ class PackedMatrix {
 /// Thread safety: const calls may run on several threads, each with an Arguments of its own.
 class Matmul {
  public:
-  /// The library's per-thread handles and scratch memory for one product.
+  /// The library's per-thread handles for one product.
   class Arguments {
    public:
     ~Arguments();
@@ -62,17 +87,23 @@ class Matmul {
   Matmul& operator=(Matmul&&) noexcept;
 
   [[nodiscard]] Arguments MakeArguments() const;
+  /// Bytes that Run needs while it runs.
+  [[nodiscard]] std::size_t scratch_size() const;
 
   /// Memory for a packed B. REQUIRES: b_is_packed.
   [[nodiscard]] PackedMatrix MakePacked() const;
-  /// Fills it from B as stored ([k, n], or [n, k] when transposed).
+  /// Fills it from B as stored ([k, n], or [n, k] when transposed), rounding to the operands'
+  /// precision.
   void Pack(const float* b, PackedMatrix& packed) const;
 
-  /// Runs with a plain B. bias: [n], or nullptr without one.
-  void Run(Arguments& arguments, const float* a, const float* b, const float* bias, float* c) const;
+  /// Runs with a plain B. bias: [n], or nullptr without one. scratch: scratch_size() bytes on a
+  /// cache line boundary, nobody else's meanwhile. REQUIRES, as the next: matrices of the shape's
+  /// precisions.
+  void Run(Arguments& arguments, InputMatrix a, InputMatrix b, const float* bias, OutputMatrix c,
+           void* scratch) const;
   /// Runs with a packed B.
-  void Run(Arguments& arguments, const float* a, const PackedMatrix& b, const float* bias,
-           float* c) const;
+  void Run(Arguments& arguments, InputMatrix a, const PackedMatrix& b, const float* bias,
+           OutputMatrix c, void* scratch) const;
 
  private:
   struct State;
@@ -81,9 +112,5 @@ class Matmul {
 
 /// Makes oneDNN's calls on the calling thread use this thread only.
 void UseOneThreadPerProduct();
-
-/// "onednn 2.6.3 (avx512_core_bf16)": the library's version and the instruction set it uses; both
-/// decide about the bits of a product.
-std::string OnednnDescription();
 
 }  // namespace dcn::model

@@ -5,14 +5,18 @@
 #include <memory>
 
 #include "worker/model/dense_model.h"
+#include "worker/model/precision.h"
 
 namespace dcn::model {
 
 /// Makes the engine for `threads` callers and slices of 1 to max_slice_rows rows. Slices of exactly
 /// max_slice_rows are the fast case (packed weights). SetParameters borrows its argument: the
 /// values must stay in place until the next SetParameters.
-/// Throws std::runtime_error when oneDNN has no kernel for this machine.
+/// precision: of the products' operands. In bf16 what products read is rounded once, where it is
+/// made (weights in SetParameters); everything else is float32. REQUIRES: CheckBf16 (onednn_isa.h)
+/// for bf16. Throws std::runtime_error when oneDNN has no kernel for this machine.
 std::unique_ptr<DenseModel> MakeOnednnModel(const ModelSpec& spec, int threads,
-                                            std::size_t max_slice_rows);
+                                            std::size_t max_slice_rows,
+                                            Precision precision = Precision::kFp32);
 
 }  // namespace dcn::model

@@ -18,7 +18,7 @@ const char* LastLoaderError() {
   return message != nullptr ? message : "unknown error of the dynamic loader";
 }
 
-Result<const TorchPlugin*> OpenPlugin(const std::filesystem::path& path) {
+Result<const TorchPlugin*> OpenLibrary(const std::filesystem::path& path) {
   if (std::error_code error; !std::filesystem::exists(path, error)) {
     return Error(StatusCode::kInvalidArgument,
                  "engine torch: built without LibTorch: {} does not exist; install libtorch-dev "
@@ -57,19 +57,30 @@ Status CheckInterface(const std::filesystem::path& path, const TorchPlugin& plug
   return {};
 }
 
+Result<const TorchPlugin*> OpenPlugin(const std::filesystem::path& path) {
+  DCN_ASSIGN_OR_RETURN(const TorchPlugin* const plugin, OpenLibrary(path));
+  DCN_RETURN_IF_ERROR(CheckInterface(path, *plugin));
+  return plugin;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DenseModel>> LoadTorchModel(const std::filesystem::path& plugin,
                                                    const ModelSpec& spec, int threads,
-                                                   std::size_t max_slice_rows) {
+                                                   std::size_t max_slice_rows,
+                                                   std::optional<int> gpu) {
   DCN_CHECK_GE(threads, 1);
   DCN_CHECK_GE(max_slice_rows, 1U);
   DCN_RETURN_IF_ERROR(spec.Validate());
   DCN_ASSIGN_OR_RETURN(const TorchPlugin* const entry, OpenPlugin(plugin));
-  DCN_RETURN_IF_ERROR(CheckInterface(plugin, *entry));
-  DCN_ASSIGN_OR_RETURN(TorchEngine engine, entry->make(spec, threads, max_slice_rows));
+  DCN_ASSIGN_OR_RETURN(TorchEngine engine, entry->make(spec, threads, max_slice_rows, gpu));
   if (!engine.warning.empty()) spdlog::warn("{}", engine.warning);
   return std::move(engine.model);
+}
+
+Result<int> CountTorchGpus(const std::filesystem::path& plugin) {
+  DCN_ASSIGN_OR_RETURN(const TorchPlugin* const entry, OpenPlugin(plugin));
+  return entry->count_gpus();
 }
 
 }  // namespace dcn::model

@@ -1,16 +1,24 @@
 // The dense model by LibTorch's autograd: only the forward formulas are written down here, the
 // gradients follow from them. Slow and hard to get wrong, so it is what onednn_model is tested
-// against. The one file that sees LibTorch; built as a plugin (torch_plugin.h).
+// against; and what computes on a GPU. The one file that sees LibTorch; built as a plugin
+// (torch_plugin.h).
+//
+// On a GPU, too, a slice comes from host memory and its gradients go back there: the rows'
+// gradients are summed by the plan's sorted segments (worker/train/row_gradients.h), never by
+// atomics.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <dlfcn.h>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -24,7 +32,9 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/Version.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/mm.h>
@@ -34,6 +44,7 @@
 #include <ATen/ops/tanh.h>
 
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/cuda.h>
 #include <torch/version.h>
 
 #include "common/check.h"
@@ -49,7 +60,7 @@ at::Tensor CopyOf(std::span<const float> values, const std::vector<std::size_t>&
 }
 
 void CopyTo(const at::Tensor& tensor, std::span<float> out) {
-  const at::Tensor source = tensor.detach().contiguous();
+  const at::Tensor source = tensor.detach().to(at::kCPU).contiguous();
   DCN_CHECK_EQ(static_cast<std::size_t>(source.numel()), out.size());
   std::copy_n(source.data_ptr<float>(), out.size(), out.data());
 }
@@ -83,11 +94,13 @@ at::Tensor Activate(Activation activation, const at::Tensor& x) {
 
 class TorchModel final : public DenseModel {
  public:
-  TorchModel(ModelSpec spec, int threads, std::size_t max_slice_rows, std::string description)
+  TorchModel(ModelSpec spec, int threads, std::size_t max_slice_rows, at::Device device,
+             std::string description)
       : spec_(std::move(spec)),
         layout_(spec_.DenseParameters()),
         threads_(threads),
         max_slice_rows_(max_slice_rows),
+        device_(device),
         description_(std::move(description)) {}
 
   void SetParameters(std::span<const float> parameters, ThreadPool& /*pool*/) override {
@@ -95,7 +108,7 @@ class TorchModel final : public DenseModel {
     AtBorder("taking parameters", [&] {
       parameters_.clear();
       for (const DenseParameter& entry : layout_) {
-        at::Tensor tensor = CopyOf(parameters.subspan(entry.offset, entry.size), entry.shape);
+        at::Tensor tensor = OnDevice(parameters.subspan(entry.offset, entry.size), entry.shape);
         parameters_.push_back(tensor.requires_grad_(true));
       }
     });
@@ -106,7 +119,7 @@ class TorchModel final : public DenseModel {
     CheckCall(thread, rows, x0.size());
     AtBorder("forward over a slice", [&] {
       const at::NoGradGuard no_gradient;
-      CopyTo(Predict(CopyOf(x0, {rows, spec_.input_width()})), predictions);
+      CopyTo(Predict(OnDevice(x0, {rows, spec_.input_width()})), predictions);
     });
   }
 
@@ -118,11 +131,12 @@ class TorchModel final : public DenseModel {
     DCN_CHECK_EQ(out.x0_gradient.size(), slice.x0.size());
     AtBorder("forward and backward over a slice", [&] {
       std::vector<at::Tensor> inputs = parameters_;
-      inputs.push_back(CopyOf(slice.x0, {rows, spec_.input_width()}).requires_grad_(true));
+      inputs.push_back(OnDevice(slice.x0, {rows, spec_.input_width()}).requires_grad_(true));
       const at::Tensor predictions = Predict(inputs.back());
-      const at::Tensor loss = (predictions - CopyOf(slice.labels, {rows})).square().sum();
+      const at::Tensor loss = (predictions - OnDevice(slice.labels, {rows})).square().sum();
       // d/dp of (p - y)^2 is 2 (p - y), and gradient_scale has that 2 in it already.
-      const at::Tensor loss_gradient = at::scalar_tensor(slice.gradient_scale / 2, at::kFloat);
+      const at::Tensor loss_gradient = at::scalar_tensor(
+          slice.gradient_scale / 2, at::TensorOptions(at::kFloat).device(device_));
       const std::vector<at::Tensor> gradients =
           torch::autograd::grad({loss}, inputs, {loss_gradient});
       for (std::size_t i = 0; i < layout_.size(); ++i) {
@@ -141,6 +155,11 @@ class TorchModel final : public DenseModel {
   [[nodiscard]] std::string engine_description() const override { return description_; }
 
  private:
+  [[nodiscard]] at::Tensor OnDevice(std::span<const float> values,
+                                    const std::vector<std::size_t>& shape) const {
+    return CopyOf(values, shape).to(device_);
+  }
+
   void CheckCall(int thread, std::size_t rows, std::size_t x0_size) const {
     DCN_CHECK_GE(thread, 0);
     DCN_CHECK_LT(thread, threads_);
@@ -178,6 +197,7 @@ class TorchModel final : public DenseModel {
   const std::vector<DenseParameter> layout_;
   const int threads_;
   const std::size_t max_slice_rows_;
+  const at::Device device_;
   const std::string description_;
   std::vector<at::Tensor> parameters_;  // as layout_; written by SetParameters only
 };
@@ -214,23 +234,100 @@ std::string FastBlasName() {
   return {};
 }
 
-Result<TorchEngine> MakeTorchEngine(const ModelSpec& spec, int threads,
-                                    std::size_t max_slice_rows) {
+// The instruction set of LibTorch's own kernels, as at::show_config says: "AVX512".
+std::string CpuCapability() {
+  constexpr std::string_view kBefore = "CPU capability usage: ";
+  const std::string text = at::show_config();
+  const std::size_t begin = text.find(kBefore);
+  if (begin == std::string::npos) return "unknown instruction set";
+  const std::size_t from = begin + kBefore.size();
+  return text.substr(from, text.find('\n', from) - from);
+}
+
+// Every operation in an order of its own on a GPU, whoever calls beside; single precision whole.
+// One that has no such order throws.
+void LimitTorchToOneOrder() {
+  at::globalContext().setDeterministicAlgorithms(true, false);
+  at::globalContext().setFloat32MatmulPrecision("highest");
+}
+
+// "CUDA 12.4": of this LibTorch.
+std::string CudaVersion() {
+  const long version = at::detail::getCUDAHooks().versionCUDART();
+  return fmt::format("CUDA {}.{}", version / 1000, version % 1000 / 10);
+}
+
+// "NVIDIA A100-SXM4-80GB", by CUDA's driver, which numbers GPUs as LibTorch does and which LibTorch
+// has loaded: its own headers need CUDA's, which are not there where LibTorch is without.
+std::string GpuName(int gpu) {
+  constexpr const char* kUnknown = "unknown GPU";
+  void* const driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);  // never closed: in use
+  if (driver == nullptr) return kUnknown;
+  const auto initialize = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
+  const auto get_device = reinterpret_cast<int (*)(int*, int)>(dlsym(driver, "cuDeviceGet"));
+  const auto get_name =
+      reinterpret_cast<int (*)(char*, int, int)>(dlsym(driver, "cuDeviceGetName"));
+  if (initialize == nullptr || get_device == nullptr || get_name == nullptr) return kUnknown;
+  int device = 0;
+  std::array<char, 256> name{};
+  const bool is_known = initialize(0) == 0 && get_device(&device, gpu) == 0 &&
+                        get_name(name.data(), static_cast<int>(name.size()) - 1, device) == 0;
+  return is_known ? name.data() : kUnknown;
+}
+
+TorchEngine MakeOnProcessor(const ModelSpec& spec, int threads, std::size_t max_slice_rows) {
+  TorchEngine engine;
+  const std::string blas = FastBlasName();
+  if (blas.empty()) {
+    engine.warning =
+        "engine torch: LibTorch uses neither OpenBLAS nor MKL; with the reference BLAS, training "
+        "is many times slower: install libopenblas0-pthread";
+  }
+  engine.model = std::make_unique<TorchModel>(
+      spec, threads, max_slice_rows, at::Device(at::kCPU),
+      fmt::format("libtorch {} ({}, {})", TORCH_VERSION, blas.empty() ? "unknown BLAS" : blas,
+                  CpuCapability()));
+  return engine;
+}
+
+TorchEngine MakeOnGpu(const ModelSpec& spec, int threads, std::size_t max_slice_rows, int gpu) {
+  LimitTorchToOneOrder();
+  TorchEngine engine;
+  engine.model = std::make_unique<TorchModel>(
+      spec, threads, max_slice_rows, at::Device(at::kCUDA, static_cast<at::DeviceIndex>(gpu)),
+      fmt::format("libtorch {} ({}, {})", TORCH_VERSION, CudaVersion(), GpuName(gpu)));
+  return engine;
+}
+
+Result<TorchEngine> MakeTorchEngine(const ModelSpec& spec, int threads, std::size_t max_slice_rows,
+                                    std::optional<int> gpu) {
   try {
     LimitTorchToOneThread();
-    TorchEngine engine;
-    const std::string blas = FastBlasName();
-    if (blas.empty()) {
-      engine.warning =
-          "engine torch: LibTorch uses neither OpenBLAS nor MKL; with the reference BLAS, training "
-          "is many times slower: install libopenblas0-pthread";
-    }
-    engine.model = std::make_unique<TorchModel>(
-        spec, threads, max_slice_rows,
-        fmt::format("libtorch {} ({})", TORCH_VERSION, blas.empty() ? "unknown BLAS" : blas));
-    return engine;
+    return gpu ? MakeOnGpu(spec, threads, max_slice_rows, *gpu)
+               : MakeOnProcessor(spec, threads, max_slice_rows);
   } catch (const c10::Error& error) {
     return Error(StatusCode::kInternal, "engine torch: libtorch {} cannot be set up: {}",
+                 TORCH_VERSION, error.what_without_backtrace());
+  }
+}
+
+Result<int> CountGpus() {
+  try {
+    if (!at::detail::getCUDAHooks().hasCUDART()) {
+      return Error(StatusCode::kInvalidArgument,
+                   "engine torch: this LibTorch ({}) was built without CUDA; build with one that "
+                   "has it (-DCMAKE_PREFIX_PATH=…/torch), or compute on the device cpu",
+                   TORCH_VERSION);
+    }
+    const auto gpus = static_cast<int>(torch::cuda::device_count());
+    if (gpus > 0) return gpus;
+    return Error(
+        StatusCode::kInvalidArgument,
+        "engine torch: LibTorch {} finds no GPU that it can use: none is there, its driver "
+        "is missing or too old, or CUDA_VISIBLE_DEVICES hides it",
+        TORCH_VERSION);
+  } catch (const c10::Error& error) {
+    return Error(StatusCode::kInternal, "engine torch: libtorch {}: counting GPUs: {}",
                  TORCH_VERSION, error.what_without_backtrace());
   }
 }
@@ -240,6 +337,7 @@ Result<TorchEngine> MakeTorchEngine(const ModelSpec& spec, int threads,
 
 extern "C" __attribute__((visibility("default"))) const dcn::model::TorchPlugin* DcnTorchPlugin() {
   static constexpr dcn::model::TorchPlugin kPlugin{DCN_TORCH_INTERFACE_HASH, _GLIBCXX_USE_CXX11_ABI,
-                                                   &dcn::model::MakeTorchEngine};
+                                                   &dcn::model::MakeTorchEngine,
+                                                   &dcn::model::CountGpus};
   return &kPlugin;
 }

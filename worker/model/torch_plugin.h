@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/status.h"
@@ -27,9 +28,14 @@ struct TorchPlugin {
   const char* interface_hash;  // of the headers that both sides include
   int cxx11_abi;               // _GLIBCXX_USE_CXX11_ABI: the layout of std::string
 
-  /// REQUIRES: spec.Validate() is ok, threads >= 1, max_slice_rows >= 1.
+  /// gpu: where to compute; without one, on the processor. REQUIRES: spec.Validate() is ok,
+  /// threads >= 1, max_slice_rows >= 1, and gpu in [0, count_gpus()).
   /// kInternal: LibTorch failed (its message).
-  Result<TorchEngine> (*make)(const ModelSpec& spec, int threads, std::size_t max_slice_rows);
+  Result<TorchEngine> (*make)(const ModelSpec& spec, int threads, std::size_t max_slice_rows,
+                              std::optional<int> gpu);
+
+  /// GPUs that LibTorch can use, at least 1. kInvalidArgument: none, and why.
+  Result<int> (*count_gpus)();
 };
 
 /// Name and type of the exported function.

@@ -14,11 +14,10 @@ RankShare ShareOf(const BatchCut& cut, std::size_t rows) {
   RankShare share;
   share.row_begin = std::min(rows, leaves.begin * cut.slice_rows);
   share.row_end = std::min(rows, leaves.end * cut.slice_rows);
-  for (const TreeNode node : RankNodes(cut.rank, cut.ranks, cut.full_leaves())) {
-    if (node.begin() >= existing) break;
+  share.nodes = RankNodes(cut.rank, cut.ranks, cut.full_leaves(), existing);
+  for (const TreeNode node : share.nodes) {
     const std::size_t end =
         std::min<std::size_t>(share.row_end, std::size_t{node.end()} * cut.slice_rows);
-    share.nodes.push_back(node);
     share.node_ends.push_back(static_cast<std::uint32_t>(end - share.row_begin));
   }
   return share;

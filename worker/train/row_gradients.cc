@@ -16,12 +16,20 @@ void Add(float* into, const float* from, std::size_t dimension) {
   for (std::size_t i = 0; i < count; ++i) into[i] += from[i];
 }
 
+// As a loop it becomes a few moves; std::copy_n calls memmove.
+template <std::size_t kDimension>
+void Copy(const float* from, std::size_t dimension, float* to) {
+  const std::size_t count = kDimension == 0 ? dimension : kDimension;
+  DCN_INDEPENDENT_ITERATIONS
+  for (std::size_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
 // Adds the occurrences from `first` on that lie in one leaf; returns the first one behind it.
 template <std::size_t kDimension>
 const std::uint32_t* FoldLeaf(const std::uint32_t* first, const std::uint32_t* last,
                               std::size_t leaf_end, const float* gradients, std::size_t stride,
                               std::size_t dimension, float* out) {
-  std::copy_n(gradients + *first * stride, kDimension == 0 ? dimension : kDimension, out);
+  Copy<kDimension>(gradients + *first * stride, dimension, out);
   for (++first; first != last && *first < leaf_end; ++first) {
     Add<kDimension>(out, gradients + *first * stride, dimension);
   }

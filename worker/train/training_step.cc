@@ -1,6 +1,7 @@
 #include "worker/train/training_step.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -14,6 +15,19 @@ namespace {
 // Dense parameters that one thread sums and updates at a time: with all leaves' parts of it, about
 // a core's second-level cache.
 constexpr std::size_t kDenseRange = 2048;
+
+// Steps without an allocation for their rates.
+constexpr std::size_t kReservedSteps = 4096;
+
+// Rows of tables and of gradients are read from all over a batch: they are fetched before, so many
+// ratings, or occurrences of a row in ratings, ahead.
+constexpr std::size_t kRatingsAhead = 4;
+constexpr std::ptrdiff_t kOccurrencesAhead = 16;
+
+void PrefetchRow(const float* row, std::size_t dimension) {
+  constexpr std::size_t kLine = 64 / sizeof(float);
+  for (std::size_t i = 0; i < dimension; i += kLine) __builtin_prefetch(row + i);
+}
 
 // Fixed sizes become a few vector moves; the call of memcpy costs more than the copy.
 void CopyRow(const float* from, std::uint32_t dimension, float* to) {
@@ -73,10 +87,12 @@ TrainingStep::TrainingStep(const model::ModelSpec& spec, const StepOptions& opti
       communicator_(communicator),
       pool_(pool),
       dense_(options.optimizer, std::move(dense)),
-      reduction_(communicator, pool, options.cut.full_leaves(), spec.dense_size()),
+      ordered_reduction_(communicator, pool, options.cut.full_leaves(), spec.dense_size()),
+      reduction_(options.reduction != nullptr ? *options.reduction : ordered_reduction_),
       leaf_stride_((spec.dense_size() + 15) / 16 * 16),
       pulls_(shards.size()),
-      gradients_(shards.size()) {
+      gradients_(shards.size()),
+      requests_(shards.size()) {
   DCN_CHECK_EQ(dense_.parameters().size(), spec.dense_size());
   DCN_CHECK_EQ(static_cast<int>(options.cut.rank), communicator.rank());
   DCN_CHECK_EQ(static_cast<int>(options.cut.ranks), communicator.size());
@@ -89,12 +105,23 @@ TrainingStep::TrainingStep(const model::ModelSpec& spec, const StepOptions& opti
   for (int thread = 0; thread < pool.thread_count(); ++thread) {
     threads_.push_back(std::make_unique<ThreadState>(options.cut, width_, widest));
   }
+  step_sizes_.reserve(kReservedSteps);
   model_.SetParameters(dense_.parameters(), pool_);
 }
 
 void TrainingStep::AssignDense(std::span<const float> parameters) {
   dense_.Assign(parameters);
   model_.SetParameters(dense_.parameters(), pool_);
+}
+
+bool TrainingStep::Restore(DenseState dense, std::vector<float> step_sizes) {
+  DCN_CHECK_EQ(step_, ps::Step{0});
+  if (!dense_.Restore(std::move(dense))) return false;
+  step_ = step_sizes.size();
+  step_sizes_ = std::move(step_sizes);
+  step_sizes_.reserve(step_sizes_.size() + kReservedSteps);
+  model_.SetParameters(dense_.parameters(), pool_);
+  return true;
 }
 
 Status TrainingStep::Pull(const data::BatchPlan& batch) {
@@ -105,20 +132,26 @@ Status TrainingStep::Pull(const data::BatchPlan& batch) {
 }
 
 Result<double> TrainingStep::Run(const data::BatchPlan& batch, const data::BatchPlan* next,
-                                 float learning_rate, const std::function<void()>& beside) {
+                                 float learning_rate, const std::function<void()>& beside,
+                                 ps::StepFlags flags) {
   LayOut(batch);
   ++step_;
+  flags_ = flags;
+  step_sizes_.push_back(dense_.StepSize(step_, learning_rate));
+  const TraceSpan whole = Span(0, "step");
   predictions_.resize(batch.rows());
   const std::size_t leaves = LeafCount(batch.rows(), options_.cut.slice_rows);
   leaf_errors_.resize(leaves);
 
   const std::size_t others = beside ? 1 : 0;
   pool_.ParallelFor(leaves + others, [&](int thread, std::size_t i) {
+    const TraceSpan span = Span(thread, i < others ? "plan" : "slice");
     i < others ? beside() : ComputeSlice(thread, batch, i - others);
   });
 
   pushed_.EnsureSize(batch.push_value_count());
   pool_.ParallelFor(batch.work().size(), [&](int thread, std::size_t i) {
+    const TraceSpan span = Span(thread, "row gradients");
     SumRowGradients(thread, batch, batch.work()[i]);
   });
 
@@ -130,8 +163,15 @@ Result<double> TrainingStep::Run(const data::BatchPlan& batch, const data::Batch
   } else {
     DCN_ASSIGN_OR_RETURN(squared_error, PushPullAndUpdate(batch.batch_rows(), learning_rate));
   }
-  model_.SetParameters(dense_.parameters(), pool_);
-  DCN_RETURN_IF_ERROR(FinishShards());
+  {
+    const TraceSpan span = Span(0, "set parameters");
+    model_.SetParameters(dense_.parameters(), pool_);
+  }
+  {
+    const TraceSpan span = Span(0, "wait for shards");
+    DCN_RETURN_IF_ERROR(FinishShards());
+  }
+  if (options_.trace != nullptr) TraceRequests();
   if (next != nullptr) std::swap(pulled_, other_);
   return squared_error;
 }
@@ -173,6 +213,10 @@ std::span<const float> TrainingStep::GatherSlice(int thread, const data::BatchPl
   const std::size_t rows = LeafRows(batch, leaf);
   float* to = x0.get();
   for (std::size_t row = begin; row < begin + rows; ++row) {
+    if (row + kRatingsAhead < begin + rows) {
+      const auto ahead = batch.value_offsets(row + kRatingsAhead);
+      for (std::size_t f = 0; f < ahead.size(); ++f) PrefetchRow(values + ahead[f], dimensions_[f]);
+    }
     const auto offsets = batch.value_offsets(row);
     for (std::size_t f = 0; f < offsets.size(); ++f) {
       CopyRow(values + offsets[f], dimensions_[f], to);
@@ -204,10 +248,20 @@ void TrainingStep::SumRowGradients(int thread, const data::BatchPlan& batch,
   std::size_t column = 0;  // of the feature in x0
   for (std::size_t f = 0; f < segment.table; ++f) column += dimensions_[f];
   RowGradientSummer& summer = threads_[static_cast<std::size_t>(thread)]->row_gradients;
+  const float* const gradients = x0_gradients_.get() + column;
+  // The pushes' occurrences lie one behind the other.
+  const std::uint32_t* fetched = batch.push_occurrences(range.begin).data();
+  const std::span<const std::uint32_t> last_push = batch.push_occurrences(range.end - 1);
+  const std::uint32_t* const last = last_push.data() + last_push.size();
   for (std::size_t push = range.begin; push < range.end; ++push) {
+    const std::span<const std::uint32_t> occurrences = batch.push_occurrences(push);
+    const std::uint32_t* const behind = occurrences.data() + occurrences.size();
+    fetched = std::max(fetched, behind);
+    for (; fetched < last && fetched < behind + kOccurrencesAhead; ++fetched) {
+      PrefetchRow(gradients + *fetched * width_, dimension);
+    }
     const std::size_t offset = segment.push_offset + (push - segment.first_push) * dimension;
-    summer.Sum(batch.push_occurrences(push), x0_gradients_.get() + column, width_,
-               pushed_.span().subspan(offset, dimension));
+    summer.Sum(occurrences, gradients, width_, pushed_.span().subspan(offset, dimension));
   }
 }
 
@@ -241,13 +295,33 @@ void TrainingStep::PreparePull(const data::BatchPlan* batch, AlignedFloats& valu
   }
 }
 
-void TrainingStep::StartPushPull(std::size_t shard, float learning_rate) {
+TraceSpan TrainingStep::Span(int thread, const char* name) const {
+  return TraceSpan(options_.trace, static_cast<std::size_t>(thread), name, step_);
+}
+
+// The shards' requests, from when they were started to when their answers were there.
+void TrainingStep::TraceRequests() {
+  for (std::size_t s = 0; s < shards_.size(); ++s) {
+    const TraceEvent::TimePoint answered = shards_[s]->answered_at();
+    if (answered != TraceEvent::TimePoint()) requests_[s].end = answered;
+    options_.trace->Add(static_cast<std::size_t>(pool_.thread_count()) + s, requests_[s]);
+  }
+}
+
+void TrainingStep::StartPushPull(int thread, std::size_t shard, float learning_rate) {
+  const TraceSpan span = Span(thread, "start push-pull");
+  if (options_.trace != nullptr) {
+    requests_[shard] = {
+        .name = "push-pull", .step = step_, .begin = std::chrono::steady_clock::now(), .end = {}};
+  }
   shards_[shard]->StartPushPull({.rank = options_.cut.rank,
                                  .step = step_,
                                  .learning_rate = learning_rate,
-                                 .nodes = share_.nodes,
-                                 .gradients = gradients_[shard]},
+                                 .nodes = layout_->share.nodes,
+                                 .gradients = gradients_[shard],
+                                 .flags = flags_},
                                 pulls_[shard]);
+  if (options_.trace != nullptr) requests_[shard].end = std::chrono::steady_clock::now();
 }
 
 // The shards' requests first: a remote shard works while this process updates its dense weights.
@@ -255,37 +329,45 @@ void TrainingStep::StartPushPull(std::size_t shard, float learning_rate) {
 double TrainingStep::PushPullAndUpdateAlone(float learning_rate) {
   const std::size_t count = dense_.parameters().size();
   const std::size_t ranges = (count + kDenseRange - 1) / kDenseRange;
-  pool_.ParallelFor(shards_.size() + ranges, [&](int, std::size_t i) {
-    if (i < shards_.size()) return StartPushPull(i, learning_rate);
+  pool_.ParallelFor(shards_.size() + ranges, [&](int thread, std::size_t i) {
+    if (i < shards_.size()) return StartPushPull(thread, i, learning_rate);
+    const TraceSpan span = Span(thread, "dense update");
     const std::size_t begin = (i - shards_.size()) * kDenseRange;
     const std::size_t size = std::min(kDenseRange, count - begin);
     SumLeaves(begin, size);
     dense_.Update(step_, learning_rate, begin, leaf_gradients_.span().subspan(begin, size));
   });
-  for (const SumStep& sum : schedule_) leaf_errors_[sum.into] += leaf_errors_[sum.from];
+  for (const SumStep& sum : layout_->schedule) leaf_errors_[sum.into] += leaf_errors_[sum.from];
   return leaf_errors_[0];
 }
 
 // The same where other ranks have parts of the gradient: the reduction runs while the shards work.
 Result<double> TrainingStep::PushPullAndUpdate(std::size_t batch_rows, float learning_rate) {
-  pool_.ParallelFor(shards_.size(), [&](int, std::size_t s) { StartPushPull(s, learning_rate); });
+  pool_.ParallelFor(shards_.size(),
+                    [&](int thread, std::size_t s) { StartPushPull(thread, s, learning_rate); });
 
-  for (const SumStep& sum : schedule_) leaf_errors_[sum.into] += leaf_errors_[sum.from];
+  for (const SumStep& sum : layout_->schedule) leaf_errors_[sum.into] += leaf_errors_[sum.from];
   node_errors_.clear();
-  for (const std::size_t leaf : node_leaves_) node_errors_.push_back(leaf_errors_[leaf]);
+  for (const std::size_t leaf : layout_->node_leaves) node_errors_.push_back(leaf_errors_[leaf]);
   const auto node_values = [&](std::size_t begin, std::size_t size, std::span<float* const> out) {
     SumLeaves(begin, size);
     for (std::size_t k = 0; k < out.size(); ++k) {
-      std::copy_n(leaf_gradients_.get() + node_leaves_[k] * leaf_stride_ + begin, size, out[k]);
+      std::copy_n(leaf_gradients_.get() + layout_->node_leaves[k] * leaf_stride_ + begin, size,
+                  out[k]);
     }
   };
   const std::size_t count = dense_.parameters().size();
   const std::span<float> gradient = dense_gradient_.span().first(count);
-  DCN_ASSIGN_OR_RETURN(
-      const double squared_error,
-      reduction_.Run(LeafCount(batch_rows, options_.cut.slice_rows), node_values, node_errors_,
-                     gradient, "dense gradients of step " + std::to_string(step_)));
-  pool_.ParallelFor((count + kDenseRange - 1) / kDenseRange, [&](int, std::size_t range) {
+  double squared_error = 0;
+  {
+    const TraceSpan span = Span(0, "dense combination");
+    DCN_ASSIGN_OR_RETURN(
+        squared_error,
+        reduction_.Run(LeafCount(batch_rows, options_.cut.slice_rows), node_values, node_errors_,
+                       gradient, "dense gradients of step " + std::to_string(step_)));
+  }
+  pool_.ParallelFor((count + kDenseRange - 1) / kDenseRange, [&](int thread, std::size_t range) {
+    const TraceSpan span = Span(thread, "dense update");
     const std::size_t begin = range * kDenseRange;
     dense_.Update(step_, learning_rate, begin,
                   gradient.subspan(begin, std::min(kDenseRange, count - begin)));
@@ -295,7 +377,7 @@ Result<double> TrainingStep::PushPullAndUpdate(std::size_t batch_rows, float lea
 
 // Sums dense gradients [begin, begin + count) of this rank's leaves to its nodes, in place.
 void TrainingStep::SumLeaves(std::size_t begin, std::size_t count) {
-  for (const SumStep& sum : schedule_) {
+  for (const SumStep& sum : layout_->schedule) {
     float* const into = leaf_gradients_.get() + sum.into * leaf_stride_ + begin;
     const float* const from = leaf_gradients_.get() + sum.from * leaf_stride_ + begin;
     DCN_INDEPENDENT_ITERATIONS
@@ -312,28 +394,33 @@ Status TrainingStep::FinishShards() {
   return first;
 }
 
-// What depends on the length of the batch only.
-void TrainingStep::LayOut(const data::BatchPlan& batch) {
-  if (laid_out_rows_ != batch.batch_rows()) {
-    laid_out_rows_ = batch.batch_rows();
-    share_ = ShareOf(options_.cut, laid_out_rows_);
-    schedule_.clear();
-    node_leaves_.clear();
-    const std::uint32_t first = options_.cut.leaves().begin;
-    const auto end = first + LeafCount(share_.row_end - share_.row_begin, options_.cut.slice_rows);
-    for (const TreeNode node : share_.nodes) {
-      std::vector<TreeNode> leaves;
-      for (std::uint32_t i = node.begin(); i < std::min(node.end(), end); ++i) {
-        leaves.push_back({0, i});
-      }
-      const std::uint32_t offset = node.begin() - first;
-      for (const SumStep& sum : SumSchedule(leaves)) {
-        schedule_.push_back({sum.into + offset, sum.from + offset});
-      }
-      node_leaves_.push_back(offset);
+TrainingStep::Layout TrainingStep::MakeLayout(std::size_t batch_rows) const {
+  Layout layout = {.batch_rows = batch_rows,
+                   .share = ShareOf(options_.cut, batch_rows),
+                   .schedule = {},
+                   .node_leaves = {}};
+  const std::uint32_t first = options_.cut.leaves().begin;
+  const auto end =
+      first + LeafCount(layout.share.row_end - layout.share.row_begin, options_.cut.slice_rows);
+  for (const TreeNode node : layout.share.nodes) {
+    std::vector<TreeNode> leaves;
+    for (std::uint32_t i = node.begin(); i < std::min(node.end(), end); ++i) {
+      leaves.push_back({0, i});
     }
+    const std::uint32_t offset = node.begin() - first;
+    for (const SumStep& sum : SumSchedule(leaves)) {
+      layout.schedule.push_back({sum.into + offset, sum.from + offset});
+    }
+    layout.node_leaves.push_back(offset);
   }
-  DCN_CHECK_EQ(batch.rows(), share_.row_end - share_.row_begin);
+  return layout;
+}
+
+void TrainingStep::LayOut(const data::BatchPlan& batch) {
+  const auto known = std::ranges::find(layouts_, batch.batch_rows(), &Layout::batch_rows);
+  layout_ =
+      known != layouts_.end() ? &*known : &layouts_.emplace_back(MakeLayout(batch.batch_rows()));
+  DCN_CHECK_EQ(batch.rows(), layout_->share.row_end - layout_->share.row_begin);
 }
 
 }  // namespace dcn::train

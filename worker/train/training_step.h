@@ -3,11 +3,12 @@
 //
 // Threads, ranks and shards decide who computes what, never what is computed: a step's result
 // depends on the batch, slice_rows and the parameters only. A rank computes the slices of its part
-// of the batch; rows' gradients meet in the shards, dense gradients in the ordered reduction.
+// of the batch; rows' gradients meet in the shards, dense gradients in the reduction.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -17,8 +18,10 @@
 #include "common/reduction_tree.h"
 #include "common/status.h"
 #include "common/thread_pool.h"
+#include "common/trace.h"
 #include "ps/shard_client.h"
 #include "worker/communicator/communicator.h"
+#include "worker/communicator/dense_reduction.h"
 #include "worker/communicator/ordered_reduction.h"
 #include "worker/data/batch_plan.h"
 #include "worker/model/dense_model.h"
@@ -41,6 +44,10 @@ data::TableLayout MakeTableLayout(const model::ModelSpec& spec, std::uint32_t sh
 struct StepOptions {
   BatchCut cut;  // of the batches that will come
   ps::OptimizerOptions optimizer = ps::AdamOptions{};
+  /// Of the dense gradients, over ranks; outlives the step. Null: in the tree's order over the
+  /// communicator.
+  comm::DenseReduction* reduction = nullptr;
+  Trace* trace = nullptr;  // lanes: the pool's threads, then the shards; may be null
 };
 
 /// Thread safety: one call at a time, from one thread; it uses the pool's threads.
@@ -61,16 +68,29 @@ class TrainingStep {
   /// Sets the dense parameters, with a fresh optimizer state.
   void AssignDense(std::span<const float> parameters);
 
+  /// The whole state of the dense parameters.
+  [[nodiscard]] const DenseState& dense_state() const { return dense_.state(); }
+  /// DenseOptimizer::StepSize of all steps so far: with the rows' last steps, what they missed.
+  [[nodiscard]] std::span<const float> step_sizes() const { return step_sizes_; }
+  /// Goes on after step step_sizes.size(), in a run that has taken none. False: a state of another
+  /// size or optimizer.
+  [[nodiscard]] bool Restore(DenseState dense, std::vector<float> step_sizes);
+
   /// Reads the rows of the first batch. Errors: those of ShardClient::Finish.
   [[nodiscard]] Status Pull(const data::BatchPlan& batch);
 
   /// Takes one step on the batch whose rows were pulled last, and pulls the rows of `next` (may be
   /// null: nothing is pulled). `beside`, if set, is run once by one of the threads meanwhile.
+  /// flags: this rank's wishes for the step.
   /// Returns the sum of squared errors over the whole batch, before the update, on every rank.
-  /// Errors: those of ShardClient::Finish and Communicator::Exchange.
+  /// Errors: those of ShardClient::Finish and DenseReduction::Run.
   [[nodiscard]] Result<double> Run(const data::BatchPlan& batch, const data::BatchPlan* next,
                                    float learning_rate,
-                                   const std::function<void()>& beside = nullptr);
+                                   const std::function<void()>& beside = nullptr,
+                                   ps::StepFlags flags = 0);
+
+  /// The wishes of all ranks for the last step that was run, the same on every rank.
+  [[nodiscard]] ps::StepFlags step_flags() const { return shards_.front()->step_flags(); }
 
   /// Predictions of the last Run's plan, in its order.
   [[nodiscard]] std::span<const float> predictions() const { return predictions_; }
@@ -93,15 +113,25 @@ class TrainingStep {
   std::span<const float> GatherSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
                                      const float* values);
   void ComputeSlice(int thread, const data::BatchPlan& batch, std::size_t leaf);
+  // Who sums what in a batch of some length.
+  struct Layout {
+    std::size_t batch_rows = 0;
+    RankShare share;
+    std::vector<SumStep> schedule;         // sums this rank's leaves to its nodes
+    std::vector<std::size_t> node_leaves;  // by node: the leaf that receives its sum
+  };
+  [[nodiscard]] Layout MakeLayout(std::size_t batch_rows) const;
   void LayOut(const data::BatchPlan& batch);
   void SumRowGradients(int thread, const data::BatchPlan& batch, const data::PushRange& range);
   void PreparePush(const data::BatchPlan& batch);
   void PreparePull(const data::BatchPlan* batch, AlignedFloats& values);
-  void StartPushPull(std::size_t shard, float learning_rate);
+  void StartPushPull(int thread, std::size_t shard, float learning_rate);
   double PushPullAndUpdateAlone(float learning_rate);
   Result<double> PushPullAndUpdate(std::size_t batch_rows, float learning_rate);
   void SumLeaves(std::size_t begin, std::size_t count);
   Status FinishShards();
+  void TraceRequests();
+  [[nodiscard]] TraceSpan Span(int thread, const char* name) const;
 
   const std::vector<std::uint32_t> dimensions_;
   const std::size_t width_;
@@ -111,8 +141,11 @@ class TrainingStep {
   comm::Communicator& communicator_;
   ThreadPool& pool_;
   DenseOptimizer dense_;
-  comm::OrderedReduction reduction_;  // of the dense gradients, over ranks
+  comm::OrderedReduction ordered_reduction_;  // unless the options bring another
+  comm::DenseReduction& reduction_;           // of the dense gradients, over ranks
   ps::Step step_ = 0;
+  ps::StepFlags flags_ = 0;        // of this rank's push
+  std::vector<float> step_sizes_;  // by step, from 1
 
   std::vector<std::unique_ptr<ThreadState>> threads_;
   AlignedFloats pulled_;             // values of the current plan's entries
@@ -126,14 +159,12 @@ class TrainingStep {
   std::vector<double> leaf_errors_;  // [leaves of this rank]
   std::vector<double> node_errors_;  // [nodes of this rank]
 
-  // Of the current batch's length:
-  std::size_t laid_out_rows_ = 0;
-  RankShare share_;
-  std::vector<SumStep> schedule_;         // sums this rank's leaves to its nodes
-  std::vector<std::size_t> node_leaves_;  // by node: the leaf that receives its sum
+  std::deque<Layout> layouts_;      // of all lengths so far: full batches, and a short last one
+  const Layout* layout_ = nullptr;  // of the current batch
 
   std::vector<std::vector<ps::RowsToPull>> pulls_;        // by shard
   std::vector<std::vector<ps::RowGradients>> gradients_;  // by shard
+  std::vector<TraceEvent> requests_;                      // by shard: of the trace
 };
 
 }  // namespace dcn::train

@@ -143,6 +143,21 @@ TEST_F(ConnectionTest, ReadsFramesThatComeInSingleBytes) {
   EXPECT_EQ(body_, sent);
 }
 
+TEST_F(ConnectionTest, CountsThePartsOfAFrameAsTheyCome) {
+  const auto header = EncodeFrameHeader({.type = 5}, Bytes(100));
+  const Clock::time_point before = connection_->received_at();
+  scope_.Start("read", AsyncReadOne(kMaxBody));
+  ASSERT_TRUE(peer_->SendBytes(std::span(header).first(10), Clock::now() + 10s).ok());
+  RunUntil([this] { return connection_->bytes_received() == 10; });
+  const Clock::time_point first = connection_->received_at();
+  EXPECT_GT(first, before);
+  ASSERT_TRUE(peer_->SendBytes(std::span(header).subspan(10), Clock::now() + 10s).ok());
+  ASSERT_TRUE(peer_->SendBytes(Bytes(7), Clock::now() + 10s).ok());
+  RunUntil([&] { return connection_->bytes_received() == header.size() + 7; });
+  EXPECT_GT(connection_->received_at(), first);
+  EXPECT_FALSE(result_.has_value()) << "the frame is not whole";
+}
+
 TEST_F(ConnectionTest, TakesNoMemoryForABodyAboveTheLimit) {
   ASSERT_TRUE(peer_->SendFrame({.type = 5}, Bytes(101), Clock::now() + 10s).ok());
   const ReadResult result = Read(100);
@@ -206,6 +221,7 @@ TEST_F(ConnectionTest, WritesInOrderAndFinishes) {
   EXPECT_EQ(peer_->ReceiveFrame(kMaxBody, Clock::now() + 10s).status().code(),
             StatusCode::kUnavailable);
   EXPECT_EQ(connection_->bytes_sent(), 3 * kFrameHeaderBytes + 3010);
+  EXPECT_GT(connection_->sent_at(), connection_->received_at());
   EXPECT_EQ(connection_->queued_bytes(), 0U);
 }
 

@@ -83,7 +83,7 @@ TEST(FrameTest, FieldsStandWhereTheHeaderFileSays) {
   const auto at = [&]<typename T>(std::size_t offset, T) {
     return LoadLittleEndian<T>(bytes.data() + offset);
   };
-  EXPECT_EQ(at(4, std::uint16_t{}), 1);
+  EXPECT_EQ(at(4, std::uint16_t{}), 2);
   EXPECT_EQ(at(6, std::uint16_t{}), 0x0102);
   EXPECT_EQ(at(8, std::uint32_t{}), 0x03040506U);
   EXPECT_EQ(at(12, std::uint32_t{}), 0x0a0bU);

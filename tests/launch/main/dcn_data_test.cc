@@ -53,6 +53,44 @@ TEST(DcnDataTest, ListsItsCommandsAndVersion) {
   const CommandResult version = DcnData({"--version"});
   EXPECT_EQ(version.exit_code, 0);
   EXPECT_THAT(version.out, StartsWith("dcn_data "));
+  EXPECT_THAT(help.out, AllOf(HasSubstr("--config"), HasSubstr("--log-level")));
+}
+
+TEST(DcnDataTest, TakesOptionsFromAFileAndTheCommandLineWins) {
+  const TemporaryFolder folder;
+  const std::string file = folder.path() / "data.toml";
+  WriteText(file,
+            "log-level = \"error\"\n[describe]\njson = true\ntrain-fraction = 0.5\n"
+            "[synthesize]\nsize = \"small\"\nseed = 7\n");
+  const auto train_rows = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--config", file, "describe", "synthetic-small"});
+    const CommandResult result = DcnData(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(result.out).at("split").at("train_rows").get<int>();
+  };
+  EXPECT_EQ(train_rows({}), 10000);
+  EXPECT_EQ(train_rows({"--train-fraction", "0.75"}), 15000);
+  // A file holds options of several commands; those of others are passed over.
+  const std::string path = folder.path() / "s";
+  EXPECT_EQ(DcnData({"--config", file, "synthesize", path}).exit_code, 0);
+  EXPECT_EQ(DcnData({"synthesize", path, "--size", "small", "--seed", "7"}).exit_code, 0);
+}
+
+TEST(DcnDataTest, RefusesAFileThatItDoesNotUnderstand) {
+  const TemporaryFolder folder;
+  const auto refuse = [&](const std::string& text, const std::string& named) {
+    const std::string file = folder.path() / "data.toml";
+    WriteText(file, text);
+    ExpectFailure(DcnData({"--config", file, "describe", "synthetic-small"}), 2, named);
+  };
+  refuse("\ntrian-fraction = 0.5\n", "data.toml:2: unknown key 'trian-fraction'");
+  refuse("[describe]\ntrian-fraction = 0.5\n", "data.toml:2: unknown key 'trian-fraction'");
+  refuse("[descrieb]\ntrain-fraction = 0.5\n", "data.toml:1: unknown key 'descrieb'");
+  refuse("[synthesize]\nseed = -1\n", "data.toml:2: --seed: -1 is not a whole number in 0 .. ");
+  refuse("log-level = \"loud\"\n", "loud");
+  ExpectFailure(DcnData({"--config", (folder.path() / "absent.toml").string(), "describe",
+                         "synthetic-small"}),
+                2, "absent.toml");
 }
 
 TEST(DcnDataTest, RefusesWrongArguments) {
@@ -64,7 +102,14 @@ TEST(DcnDataTest, RefusesWrongArguments) {
   ExpectFailure(DcnData({"fetch", "ml-10m"}), 2, "ml-10m");
   ExpectFailure(DcnData({"fetch", "ml-1m", "--md5", "00"}), 2, "--url");
   ExpectFailure(DcnData({"synthesize", output, "--size", "huge"}), 2, "--size");
-  ExpectFailure(DcnData({"synthesize", output, "--seed", "-1"}), 2, "--seed");
+  for (const char* const seed : {"-1", "18446744073709551616", "1.5", "one"}) {
+    ExpectFailure(
+        DcnData({"synthesize", output, "--seed", seed}), 2,
+        std::string("--seed: ") + seed + " is not a whole number in 0 .. 18446744073709551615");
+  }
+  for (const char* const part : {"nan", "inf"}) {
+    ExpectFailure(DcnData({"describe", "synthetic-small", "--train-fraction", part}), 2, part);
+  }
   ExpectFailure(DcnData({"--log-level", "loud", "describe", "synthetic-small"}), 2, "loud");
   ExpectFailure(DcnData({"describe", "synthetic-small", "--train-fraction", "1"}), 2,
                 "the training fraction must be above 0 and below 1, found 1");
@@ -96,7 +141,7 @@ TEST(DcnDataTest, DescribesForPersonsAndPrograms) {
   EXPECT_GT(json["noise_floor_rmse"], 0.8);
 }
 
-TEST(DcnDataTest, DescribesMl100kAtItsOwnFraction) {
+TEST(DcnDataTest, DescribesTheSplitThatDcnWorkerMakes) {
   const TemporaryFolder folder;
   WriteText(folder.path() / "u.user", "1|20|M|a|1\n");
   std::string ratings;
@@ -105,8 +150,8 @@ TEST(DcnDataTest, DescribesMl100kAtItsOwnFraction) {
   const std::string path = folder.path().string();
   const auto json = nlohmann::json::parse(DcnData({"describe", path, "--json"}).out);
   EXPECT_EQ(json["name"], "ml-100k");
-  EXPECT_EQ(json["split"]["train_rows"], 16);
-  EXPECT_EQ(json["split"]["test_rows"], 4);
+  EXPECT_EQ(json["split"]["train_rows"], 15);
+  EXPECT_EQ(json["split"]["test_rows"], 5);
   EXPECT_FALSE(json.contains("noise_floor_rmse"));
   const auto half =
       nlohmann::json::parse(DcnData({"describe", path, "--json", "--train-fraction", "0.5"}).out);
@@ -294,6 +339,14 @@ TEST_F(DcnDataFetchTest, SaysWhenTheServerHasNothingOrIsNotThere) {
   const CommandResult nothing = Fetch(server.url());
   EXPECT_EQ(nothing.exit_code, 4);
   EXPECT_THAT(nothing.err, AllOf(HasSubstr("404"), HasSubstr("curl ended with code 22")));
+}
+
+TEST_F(DcnDataFetchTest, SaysThatItCannotWriteTheDownload) {
+  fs::create_directories(data() / "ml-1m.zip.part" / "full");
+  const ArchiveServer server(archive_, {}, path("log"));
+  const CommandResult result = Fetch(server.url());
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("cannot write " + (data() / "ml-1m.zip.part").string()));
 }
 
 TEST_F(DcnDataFetchTest, PassesAddressesToNoShell) {

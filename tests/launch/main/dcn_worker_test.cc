@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <signal.h>
 #include <string>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
@@ -14,13 +15,17 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/testing/command.h"
+#include "tests/testing/engines.h"
+#include "tests/testing/first_step.h"
 #include "tests/testing/temporary_folder.h"
 
 namespace dcn::launch {
 namespace {
 
 using testing::CommandResult;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::ReadText;
 using testing::TemporaryFolder;
 using testing::WriteText;
@@ -101,6 +106,17 @@ TEST_F(DcnWorker, WritesResultModelVocabularyAndPredictions) {
   EXPECT_TRUE(std::filesystem::exists(path("out") / "vocabulary.json"));
 }
 
+TEST_F(DcnWorker, SaysHowFarItIsInPlainLines) {
+  const CommandResult run = Run(SmallRun({"--output", path("out")}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.err,
+              ContainsRegex("epoch 1  step 5/5  loss [0-9.]+  [0-9]+ rows/s  0.0 s left\n"));
+  EXPECT_THAT(run.err, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(run.err, Not(HasSubstr("\r")));
+  const CommandResult quiet = Run(SmallRun({"--output", path("out"), "--log-level", "warning"}));
+  EXPECT_THAT(quiet.err, Not(HasSubstr("rows/s")));
+}
+
 TEST_F(DcnWorker, GivesOneDigestForAnyThreadsAndShards) {
   ASSERT_EQ(Run(SmallRun({"--output", path("out")})).exit_code, 0);
   const auto digest = Result()["parameter_digest"];
@@ -114,6 +130,20 @@ TEST_F(DcnWorker, GivesOneDigestForAnyThreadsAndShards) {
   }
   ASSERT_EQ(Run(SmallRun({"--output", path("other"), "--seed", "2"})).exit_code, 0);
   EXPECT_NE(Result("other")["parameter_digest"], digest);
+}
+
+TEST_F(DcnWorker, HasTheSameFirstGradientsWithEitherEngine) {
+  DCN_SKIP_WITHOUT_ENGINE("torch");
+  for (const char* model : {"dcn", "dcn-lowrank", "dnn"}) {
+    SCOPED_TRACE(model);
+    const auto gradients = [&](const std::string& engine) {
+      return testing::FirstStepGradients(
+          {"--data", "synthetic-small", "--batch-size", "1000", "--slice-rows", "64", "--model",
+           model, "--engine", engine},
+          path(engine + model));
+    };
+    testing::ExpectGradientsAgree(gradients("torch"), gradients("onednn"), 1e-5);
+  }
 }
 
 TEST_F(DcnWorker, TrainsAnyModelOfAConfigurationFile) {
@@ -140,6 +170,8 @@ TEST_F(DcnWorker, TrainsAnyModelOfAConfigurationFile) {
 TEST_F(DcnWorker, RefusesBadOptions) {
   const std::string out = path("out");
   ExpectRefused({}, 2, {"--data", "missing"});
+  ExpectRefused(SmallRun({"--config", path("absent.toml")}), 2,
+                {"--config", path("absent.toml"), "no such file"});
   ExpectRefused(SmallRun({"--output", out, "--epochs", "0"}), 2, {"--epochs", "0", "1"});
   ExpectRefused(SmallRun({"--output", out, "--epochs", "many"}), 2, {"--epochs", "many"});
   ExpectRefused(SmallRun({"--output", out, "--model", "dnc"}), 2, {"--model", "dnc", "lowrank"});
@@ -153,6 +185,19 @@ TEST_F(DcnWorker, RefusesBadOptions) {
   ExpectRefused(SmallRun({"--output", out, "--precision", "fp8"}), 2, {"--precision", "fp8"});
   ExpectRefused(SmallRun({"--output", out, "--log-level", "loud"}), 2, {"loud"});
   ExpectRefused(SmallRun({"--output", out, "--sead", "1"}), 2, {"--sead"});
+  for (const char* const option : {"--seed", "--max-steps", "--checkpoint-every"}) {
+    for (const char* const wrong :
+         {"-1", "18446744073709551616", "99999999999999999999999", "1.5"}) {
+      ExpectRefused(SmallRun({"--output", out, option, wrong}), 2,
+                    {option, wrong, "is not a whole number in 0 .. 18446744073709551615"});
+    }
+  }
+  for (const char* const option :
+       {"--connect-timeout", "--request-timeout", "--learning-rate", "--train-fraction"}) {
+    for (const char* const wrong : {"nan", "inf", "-1"}) {
+      ExpectRefused(SmallRun({"--output", out, option, wrong}), 2, {option, wrong});
+    }
+  }
   ExpectRefused(SmallRun({"--predictions"}), 2, {"--predictions", "--output"});
 }
 
@@ -166,7 +211,8 @@ TEST_F(DcnWorker, RefusesBadConfigurationFilesByLine) {
   refuse("seed = 1\nepoch = 2\n", {config + ":2", "epoch"});
   refuse("seed = \n", {config + ":1"});
   refuse("seed = [1, 2]\n", {config + ":1", "seed", "one value"});
-  refuse("epochs = 0\n", {config, "--epochs"});
+  refuse("seed = 1\nepochs = 0\n", {config + ":2", "--epochs", "1 .. 1000000"});
+  refuse("seed = 1\nrequest-timeout = nan\n", {config + ":2", "--request-timeout", "nan"});
   refuse("[model]\nwidth = 3\n", {config + ":2", "model.width", "embedding-dimension"});
   refuse("[model]\ndeep = [1, 0]\n", {config + ":2", "model.deep", "1 .. 65536"});
   refuse("[[model.cross]]\ndiag-scale = -1\n", {config + ":2", "diag-scale"});
@@ -189,8 +235,39 @@ TEST_F(DcnWorker, RefusesBadDataByFileAndLine) {
                      9),
          {"ratings.dat:1"});
   ExpectRefused({"--data", path("nowhere"), "--output", path("out")}, 3, {"nowhere"});
+  for (const char* const file : {"ratings.dat", "users.dat", "synthetic.json"}) {
+    const std::filesystem::path data = MakeData(good);
+    std::filesystem::remove(data / file);
+    std::filesystem::create_directory(data / file);
+    ExpectRefused({"--data", data, "--output", path("out")}, 3, {file, "it is a folder"});
+    std::filesystem::remove(data / file);
+    ASSERT_EQ(::mkfifo((data / file).c_str(), 0600), 0);
+    ExpectRefused({"--data", data, "--output", path("out")}, 3, {file, "pipe"});
+    std::filesystem::remove(data / file);
+  }
   std::filesystem::create_directory(path("empty"));
   ExpectRefused({"--data", path("empty"), "--output", path("out")}, 3, {"ratings.dat", "u.data"});
+}
+
+TEST_F(DcnWorker, WarnsOfALastLineThatMayBeCutOff) {
+  const std::string whole =
+      "1::10::3::978300760\n2::11::4::978300760\n1::12::5::978300760\n2::10::2::978300760\n";
+  const auto warnings = [&](const std::string& ratings) {
+    const CommandResult run =
+        Run({"--data", MakeData(ratings), "--epochs", "1", "--data-cache", path("cache")});
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    return run.err;
+  };
+  EXPECT_THAT(warnings(whole), Not(HasSubstr("line end")));
+  for (int time = 0; time < 2; ++time) {  // the second time from the cache
+    EXPECT_THAT(warnings(whole + "2::12::1::9783"),
+                HasSubstr("ratings.dat:5: the last line has no line end"));
+  }
+}
+
+TEST_F(DcnWorker, SaysWhatHelpsWhereTrainingDiverges) {
+  ExpectRefused(SmallRun({"--learning-rate", "1000", "--optimizer", "sgd"}), 2,
+                {"the training diverges; a smaller --learning-rate may help"});
 }
 
 TEST_F(DcnWorker, RefusesAnOutputThatCannotBeWritten) {
@@ -222,7 +299,7 @@ TEST_F(DcnWorker, StopsAtASignalWithoutAResult) {
   }
   run.Signal(SIGINT);
   EXPECT_EQ(run.Wait().exit_code, 6);
-  EXPECT_THAT(ReadText(log), HasSubstr("stopped after step"));
+  EXPECT_THAT(ReadText(log), HasSubstr("stopped"));
   EXPECT_FALSE(std::filesystem::exists(path("out") / "result.json"));
   EXPECT_FALSE(std::filesystem::exists(path("out") / "model.safetensors"));
 }

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -13,17 +13,19 @@
 #include <string>
 #include <vector>
 
-#include <fmt/core.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "common/file/safetensors.h"
+#include "tests/launch/report_maps.h"
 #include "tests/testing/command.h"
 #include "tests/testing/temporary_folder.h"
 
 namespace dcn::launch {
 namespace {
 
+using ::testing::AnyOf;
+using ::testing::Pair;
 using testing::ReadText;
 using testing::TemporaryFolder;
 
@@ -73,22 +75,21 @@ void ExpectWithin(const nlohmann::json& summary, const std::map<std::string, Bou
   EXPECT_EQ(seen, bounds.size());
 }
 
-// Norms of the 32 x 32 blocks of the exported cross kernel, the obvious way.
-std::vector<std::vector<double>> BlockNorms(const std::filesystem::path& model) {
-  const auto file = SafetensorsFile::Open(model);
-  EXPECT_TRUE(file.ok()) << file.status().ToString();
-  const auto kernel = file->Get("cross/0/kernel");
-  EXPECT_TRUE(kernel.ok()) << kernel.status().ToString();
-  std::vector<std::vector<double>> norms(6, std::vector<double>(6));
-  for (std::size_t i = 0; i < 192; ++i) {
-    for (std::size_t j = 0; j < 192; ++j) {
-      norms[i / 32][j / 32] += std::pow(kernel->values[i * 192 + j], 2.0);
-    }
+// Every number of the heat maps is that of the exported kernels; the maps of "dcn".
+testing::BlockNormMaps ExpectMapsOfTheModels(const nlohmann::json& summary,
+                                             const std::filesystem::path& sweep) {
+  testing::BlockNormMaps dcn;
+  for (const nlohmann::json& variant : summary["variants"]) {
+    const std::string name = variant["name"];
+    if (name == "dnn") continue;  // no cross layer
+    std::vector<std::uint64_t> seeds;
+    for (const nlohmann::json& run : variant["runs"]) seeds.push_back(run["seed"]);
+    const testing::BlockNormMaps maps = testing::MapsOfModels(sweep, name, seeds);
+    EXPECT_EQ(maps.features, 6U);
+    testing::ExpectReportShows(sweep, name, maps);
+    if (name == "dcn") dcn = maps;
   }
-  for (auto& row : norms) {
-    for (double& norm : row) norm = std::sqrt(norm);
-  }
-  return norms;
+  return dcn;
 }
 
 TEST(Experiment, LandsOnTheReferenceOnMovieLens1M) {
@@ -104,26 +105,12 @@ TEST(Experiment, LandsOnTheReferenceOnMovieLens1M) {
     EXPECT_LE(variant["standard_deviation"].get<double>(), .004);
   }
 
-  // The heat map: the strongest pair of features, over the mean of the seeds.
-  std::vector<std::vector<double>> mean(6, std::vector<double>(6));
-  for (int seed = 6; seed <= 10; ++seed) {
-    const auto norms =
-        BlockNorms(folder.path() / "dcn" / ("seed-" + std::to_string(seed)) / "model.safetensors");
-    for (std::size_t i = 0; i < 6; ++i) {
-      for (std::size_t j = 0; j < 6; ++j) mean[i][j] += norms[i][j] / 5;
-    }
-  }
-  std::size_t strongest = 0;
-  for (std::size_t k = 0; k < 36; ++k) {
-    if (mean[k / 6][k % 6] > mean[strongest / 6][strongest % 6]) strongest = k;
-  }
-  EXPECT_EQ(std::min(strongest / 6, strongest % 6), 0U) << "movie_id is in the strongest pair";
-  EXPECT_EQ(std::max(strongest / 6, strongest % 6), 1U) << "user_id is in the strongest pair";
-
-  // The report shows these very numbers.
-  const std::string report = ReadText(folder.path() / "report.html");
-  EXPECT_NE(report.find(fmt::format("{:.2f}", mean[strongest / 6][strongest % 6])),
-            std::string::npos);
+  const auto maps = ExpectMapsOfTheModels(summary, folder.path());
+  ASSERT_EQ(maps.mean.size(), 36U);
+  const auto strongest =
+      std::max_element(maps.mean.begin(), maps.mean.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  EXPECT_THAT(strongest->first, AnyOf(Pair("movie_id", "user_id"), Pair("user_id", "movie_id")));
 }
 
 TEST(Experiment, LandsOnTheReferenceWithoutCrossLayersOverFifteenSeeds) {
@@ -143,6 +130,7 @@ TEST(Experiment, LandsOnTheReferenceOnMovieLens100K) {
   ASSERT_FALSE(HasFailure());
   ExpectWithin(summary,
                {{"dcn", {.929, .941}}, {"dcn-lowrank", {.929, .941}}, {"dnn", {.929, .941}}});
+  ExpectMapsOfTheModels(summary, folder.path());
 }
 
 // The digest of a whole run, or of some steps of it.

@@ -25,8 +25,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 // Looks at the page in the frame from outside, so that the page itself stays as users get it.
 constexpr const char* kProbe = R"js(
@@ -58,6 +60,15 @@ function probe() {
     maps: drawn('figure.map svg'), cells: drawn('g.cell'), numbers: numbers.length,
     dots: drawn('circle.run'), charts: drawn('figure.loss svg'), lines: drawn('polyline.run'),
     tables: page.querySelectorAll('table').length, width: view.innerWidth,
+    strips: drawn('rect.hover'),
+    named_strips: [...page.querySelectorAll('rect.hover > title')].filter(t => t.textContent).length,
+    hovered: [...page.querySelectorAll('figure.loss svg')].map(svg => {
+      svg.scrollIntoView({ block: 'center' });
+      const at = box(svg);  // empty space near the right upper corner: no line is there
+      const met = page.elementFromPoint(at.left + at.width * 0.9, at.top + at.height * 0.1);
+      const title = met && met.matches('rect.hover') && met.querySelector('title');
+      return title ? title.textContent : '';
+    }),
     named_cells: [...page.querySelectorAll('g.cell > title')].filter(t => t.textContent).length,
     least_contrast: Math.min(...numbers.map(n => n.contrast)),
     largest_excess: Math.max(...numbers.map(n => n.excess)),
@@ -166,7 +177,12 @@ class BrowserTest : public ::testing::Test {
     EXPECT_EQ(seen.at("dots"), 15);
     EXPECT_EQ(seen.at("charts"), 3);
     EXPECT_EQ(seen.at("lines"), 15);
-    EXPECT_GE(seen.at("tables"), 7);
+    // A strip a step, and what the mouse meets in it.
+    EXPECT_EQ(seen.at("strips"), 3 * 184);
+    EXPECT_EQ(seen.at("named_strips"), 3 * 184);
+    EXPECT_THAT(seen.at("hovered").get<std::vector<std::string>>(),
+                ElementsAre(StartsWith("step "), StartsWith("step "), StartsWith("step ")));
+    EXPECT_EQ(seen.at("tables"), 12);
     EXPECT_GE(seen.at("least_contrast"), 4.5);
     EXPECT_LE(seen.at("largest_excess"), 1) << "a number is wider than its cell";
     EXPECT_EQ(seen.at("texts_outside"), 0);

@@ -83,6 +83,15 @@ TEST_F(HeatMapNumbersTest, StandInATableWithHeaders) {
   EXPECT_THAT(HeatMapTable(statistics_, kTwo, 1, ""), Not(HasSubstr("±")));
 }
 
+TEST_F(HeatMapNumbersTest, StandInATableOfTheAsymmetry) {
+  const std::string table = AsymmetryTable(statistics_, kTwo, "Asymmetry of <dcn>");
+  EXPECT_THAT(table, HasSubstr("<caption>Asymmetry of &lt;dcn&gt;</caption>"));
+  EXPECT_THAT(table,
+              HasSubstr("<th scope=\"col\">movie_id</th><th scope=\"col\">&lt;user&gt;</th>"));
+  EXPECT_THAT(table, HasSubstr("<th scope=\"row\">movie_id</th><td>0.00</td><td>3.80</td>"));
+  EXPECT_THAT(table, HasSubstr("<th scope=\"row\">&lt;user&gt;</th><td>3.80</td><td>0.00</td>"));
+}
+
 TEST_F(HeatMapNumbersTest, NameTheStrongestPairs) {
   EXPECT_EQ(StrongestPairs(statistics_, kTwo, 5, 2),
             "<b>movie_id × &lt;user&gt;</b> 6.80&nbsp;±&nbsp;0.25; "

@@ -3,6 +3,7 @@
 #include <regex>
 #include <set>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -50,6 +51,18 @@ TEST_F(ReportTest, ShowsEverythingOfTheSweep) {
   EXPECT_THAT(html, HasSubstr("00112233445566778899aabbccddeeff"));
   EXPECT_THAT(html, HasSubstr("batch-size = 8192"));
   EXPECT_THAT(html, Not(HasSubstr("class=\"notice\"")));
+}
+
+// What a screen reader is told of each picture: there are tables with its numbers.
+TEST_F(ReportTest, HasTheNumbersOfEveryPictureInATable) {
+  const std::string html = Render();
+  for (const char* caption :
+       {"Block norms of full", "Block norms of stacked, layer 1", "Block norms of stacked, layer 2",
+        "Asymmetry |(i, j) − (j, i)| of full", "Asymmetry |(i, j) − (j, i)| of stacked, layer 1",
+        "Asymmetry |(i, j) − (j, i)| of stacked, layer 2", "Training loss", "Every run"}) {
+    EXPECT_EQ(CountOf(html, fmt::format("<caption>{}</caption>", caption)), 1U) << caption;
+  }
+  EXPECT_THAT(html, HasSubstr("<th scope=\"row\">2</th><td>0.8300&nbsp;±&nbsp;0.0000</td>"));
 }
 
 TEST_F(ReportTest, NeedsNothingFromOutsideAndNoScript) {

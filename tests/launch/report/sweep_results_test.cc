@@ -134,6 +134,8 @@ TEST_F(SweepResultsTest, NameAModelThatIsMissingOrDoesNotFit) {
     EXPECT_EQ(results.status().code(), code) << results.status().message();
     EXPECT_THAT(results.status().message(), HasSubstr(run.string()));
     EXPECT_THAT(results.status().message(), HasSubstr(part));
+    EXPECT_THAT(results.status().message(),
+                HasSubstr("; remove the folder " + run.string() + " and run dcn_sweep again"));
   };
   std::filesystem::remove(run / "model.safetensors");
   expect(StatusCode::kNotFound, "model.safetensors");
@@ -163,6 +165,9 @@ TEST_F(SweepResultsTest, NameAResultThatDoesNotRead) {
   ASSERT_FALSE(results.ok());
   EXPECT_EQ(results.status().code(), StatusCode::kDataLoss);
   EXPECT_THAT(results.status().message(), HasSubstr((Run("full", 1) / "result.json").string()));
+  EXPECT_THAT(
+      results.status().message(),
+      HasSubstr("; remove the folder " + Run("full", 1).string() + " and run dcn_sweep again"));
 }
 
 }  // namespace

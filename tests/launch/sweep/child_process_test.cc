@@ -2,13 +2,17 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/file/lock_file.h"
+#include "launch/job/launcher.h"
 #include "tests/testing/temporary_folder.h"
 
 namespace dcn::sweep {
@@ -16,6 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class ChildProcessTest : public ::testing::Test {
  protected:
@@ -48,6 +53,18 @@ TEST_F(ChildProcessTest, TellsTheSignal) {
   EXPECT_EQ(WaitFor(Start("kill -11 $$")), (ProcessExit{.signal = SIGSEGV}));
 }
 
+TEST_F(ChildProcessTest, IsNoRankOfAnMpiJobThatThisProcessIsIn) {
+  for (const char* const name : job::kRankVariables) ::setenv(name, "2", 1);
+  ::setenv("OMPI_COMM_WORLD_SIZES", "stays", 1);
+  WaitFor(Start("env"));
+  for (const char* const name : job::kRankVariables) {
+    EXPECT_THAT(testing::ReadText(log_), Not(HasSubstr(std::string(name) + "=")));
+    ::unsetenv(name);
+  }
+  EXPECT_THAT(testing::ReadText(log_), HasSubstr("OMPI_COMM_WORLD_SIZES=stays"));
+  EXPECT_THAT(testing::ReadText(log_), HasSubstr("PATH="));
+}
+
 TEST_F(ChildProcessTest, AppendsBothOutputsToTheLog) {
   testing::WriteText(log_, "first\n");
   WaitFor(Start("echo out; echo err >&2"));
@@ -58,6 +75,42 @@ TEST_F(ChildProcessTest, HasNoInputAndAGroupOfItsOwn) {
   const pid_t process = Start("cat; ps -o pgid= -p $$ 2>/dev/null || cut -d' ' -f5 /proc/$$/stat");
   EXPECT_EQ(WaitFor(process), ProcessExit{});
   EXPECT_THAT(testing::ReadText(log_), HasSubstr(std::to_string(process)));
+}
+
+TEST_F(ChildProcessTest, PassesAHeldLockOnToAllThatItStarts) {
+  const std::filesystem::path file = folder_.path() / "lock";
+  Result<FileDescriptor> lock = LockFile(file);
+  ASSERT_TRUE(lock.ok());
+  // The shell ends and leaves the other one behind, which says that it is there.
+  const std::string script = "sleep 600 & echo $!";
+  const Result<pid_t> process = StartProcess({"/bin/sh", "-c", script}, log_, *lock);
+  ASSERT_TRUE(process.ok()) << process.status().ToString();
+  lock->Close();
+  EXPECT_EQ(WaitFor(*process), ProcessExit{});
+  EXPECT_EQ(LockFile(file).status().code(), StatusCode::kUnavailable);
+  ASSERT_EQ(::kill(std::stoi(testing::ReadText(log_)), SIGKILL), 0);
+  EXPECT_TRUE(LockFile(file, 60s).ok());
+}
+
+TEST_F(ChildProcessTest, HoldsNothingElse) {
+  const Result<FileDescriptor> lock = LockFile(folder_.path() / "lock");
+  ASSERT_TRUE(lock.ok());
+  WaitFor(Start("ls /proc/$$/fd"));
+  std::istringstream open(testing::ReadText(log_));
+  for (int descriptor = 0; open >> descriptor;) {
+    EXPECT_NE(descriptor, kHeldDescriptor);
+    EXPECT_NE(descriptor, lock->get());
+  }
+}
+
+TEST_F(ChildProcessTest, IsKilledAlone) {
+  // What it has started sees that it is gone, and ends in its own way.
+  const pid_t process = Start("(sleep 600; echo late) & echo $! && wait");
+  while (testing::ReadText(log_).empty()) EXPECT_EQ(signals_.Wait(10ms), 0);
+  SignalProcess(process, SIGKILL);
+  EXPECT_EQ(WaitFor(process), (ProcessExit{.signal = SIGKILL}));
+  EXPECT_EQ(::kill(std::stoi(testing::ReadText(log_)), 0), 0);
+  SignalProcess(process, SIGTERM);  // the group is still there
 }
 
 TEST_F(ChildProcessTest, CanBeStoppedAlthoughThisThreadBlocksTheSignals) {

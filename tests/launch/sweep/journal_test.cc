@@ -1,6 +1,9 @@
 #include "launch/sweep/journal.h"
 
+#include <csignal>
+#include <cstddef>
 #include <string>
+#include <sys/resource.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -66,6 +69,48 @@ TEST_F(JournalTest, TakesTextThatIsNoUtf8) {
   const Result<JournalText> text = ParseJournal(testing::ReadText(file_), file_);
   ASSERT_TRUE(text.ok()) << text.status().ToString();
   EXPECT_EQ(text->entries.size(), 1U);
+}
+
+/// No file of this process grows above so many bytes.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(std::size_t bytes) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    handler_ = std::signal(SIGXFSZ, SIG_IGN);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int) = nullptr;
+};
+
+TEST_F(JournalTest, GoesOnAfterAnEntryThatDidNotFit) {
+  Result<Journal> journal = Journal::Open(file_);
+  ASSERT_TRUE(journal.ok());
+  ASSERT_TRUE(journal->Append({{"event", "first"}}).ok());
+  const std::size_t size = testing::ReadText(file_).size();
+  {
+    const FileSizeLimit limit(size + 10);
+    const Status status = journal->Append({{"event", "second"}});
+    EXPECT_EQ(status.code(), StatusCode::kInternal);
+    EXPECT_THAT(status.message(), HasSubstr(file_.string()));
+    EXPECT_EQ(testing::ReadText(file_).size(), size + 10);  // a part of it is there
+  }
+  ASSERT_TRUE(journal->Append({{"event", "third"}}).ok());
+  const Result<JournalText> text = ParseJournal(testing::ReadText(file_), file_);
+  ASSERT_TRUE(text.ok()) << text.status().ToString();
+  ASSERT_EQ(text->entries.size(), 2U);
+  EXPECT_EQ(text->entries[0].at("event"), "first");
+  EXPECT_EQ(text->entries[1].at("event"), "third");
 }
 
 TEST_F(JournalTest, CannotLiveInAFolderThatIsNotThere) {

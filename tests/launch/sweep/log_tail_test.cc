@@ -46,16 +46,16 @@ TEST_F(LogTailTest, ShowsNothingThatMovesTheTerminal) {
 }
 
 TEST_F(LogTailTest, BeginsWithACommandThatAShellTakes) {
-  ASSERT_TRUE(StartLog(log_, {"/bin/w", "--data", "my data", "it's", "", "a=b"}, 0).ok());
+  ASSERT_TRUE(StartLog(log_, {"/bin/w", "--data", "my data", "it's", "", "a=b"}, false).ok());
   EXPECT_EQ(testing::ReadText(log_), "$ /bin/w --data 'my data' 'it'\\''s' '' a=b\n");
-  ASSERT_TRUE(StartLog(log_, {"/bin/w"}, 1).ok());
+  ASSERT_TRUE(StartLog(log_, {"/bin/w"}, true).ok());
   EXPECT_THAT(testing::ReadText(log_), HasSubstr("a=b\n$ /bin/w\n"));
-  ASSERT_TRUE(StartLog(log_, {"/bin/v"}, 0).ok());
+  ASSERT_TRUE(StartLog(log_, {"/bin/v"}, false).ok());
   EXPECT_EQ(testing::ReadText(log_), "$ /bin/v\n");
 }
 
 TEST_F(LogTailTest, SaysWhereItCannotBeWritten) {
-  const Status status = StartLog(folder_.path() / "absent" / "log.txt", {"w"}, 0);
+  const Status status = StartLog(folder_.path() / "absent" / "log.txt", {"w"}, false);
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(status.message(), HasSubstr("absent"));
 }

@@ -2,119 +2,23 @@
 
 #include "launch/sweep/sweep.h"
 
-#include <algorithm>
 #include <csignal>
-#include <cstdlib>
-#include <fcntl.h>
-#include <poll.h>
 #include <string>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "common/file/file_descriptor.h"
-#include "tests/launch/fixture_sweep.h"
-#include "tests/testing/command.h"
-#include "tests/testing/temporary_folder.h"
+#include "tests/launch/sweep/fake_sweep.h"
 
 namespace dcn::sweep {
 namespace {
 
-namespace fs = std::filesystem;
-using nlohmann::json;
-using testing::BuiltProgram;
-using testing::CommandResult;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::ReadText;
-using testing::RunCommand;
-using testing::RunningCommand;
-using testing::WriteText;
 
-/// The reading end of a named pipe that fake workers tell of themselves through.
-class NamedPipe {
- public:
-  explicit NamedPipe(fs::path path) : path_(std::move(path)) {
-    EXPECT_EQ(::mkfifo(path_.c_str(), 0600), 0);
-    file_ = FileDescriptor(::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-    EXPECT_TRUE(file_.is_open());
-  }
-
-  /// The next line; empty once every worker that had the pipe open has ended. Waits, at most a
-  /// minute.
-  std::string ReadLine() {
-    std::string line;
-    while (true) {
-      pollfd waited{.fd = file_.get(), .events = POLLIN, .revents = 0};
-      if (::poll(&waited, 1, 60'000) != 1) {
-        ADD_FAILURE() << "no worker told anything for a minute";
-        return line;
-      }
-      char c = 0;
-      if (::read(file_.get(), &c, 1) != 1 || c == '\n') return line;
-      line += c;
-    }
-  }
-
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-  FileDescriptor file_;
-};
-
-class SweepTest : public ::testing::Test {
- protected:
-  /// Writes the experiment: variants full and deep, seeds 1 and 2, with `training` added.
-  void WriteExperiment(const std::string& training) {
-    WriteText(experiment_,
-              "name = 'fake'\ndata = 'synthetic-small'\nseeds = [1, 2]\n[training]\nepochs = 3\n" +
-                  training +
-                  "[[variant]]\nname = 'full'\nmodel = 'full'\n"
-                  "[[variant]]\nname = 'deep'\nmodel = 'deep'\n");
-  }
-
-  std::vector<std::string> Arguments(const std::vector<std::string>& more = {}) const {
-    const char* fake_worker = std::getenv("DCN_FAKE_WORKER");
-    std::vector<std::string> arguments = {BuiltProgram("dcn_sweep"),
-                                          experiment_,
-                                          "--output",
-                                          output_,
-                                          "--worker",
-                                          fake_worker == nullptr ? "" : fake_worker,
-                                          "--slots",
-                                          "2"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return arguments;
-  }
-
-  CommandResult Sweep(const std::vector<std::string>& more = {}) const {
-    return RunCommand(Arguments(more));
-  }
-
-  /// How many journal entries there are of an event.
-  std::size_t Events(const std::string& event) const {
-    const Result<JournalText> journal =
-        ParseJournal(ReadText(output_ / "journal.jsonl"), "journal.jsonl");
-    EXPECT_TRUE(journal.ok()) << journal.status().ToString();
-    if (!journal.ok()) return 0;
-    return static_cast<std::size_t>(
-        std::count_if(journal->entries.begin(), journal->entries.end(),
-                      [&](const json& entry) { return entry.at("event") == event; }));
-  }
-
-  fs::path Run(const std::string& variant, std::uint64_t seed) const {
-    return RunFolder(output_, variant, seed);
-  }
-
-  const testing::TemporaryFolder folder_;
-  const fs::path experiment_ = folder_.path() / "fake.toml";
-  const fs::path output_ = folder_.path() / "out";
-};
+using SweepTest = FakeSweep;
 
 TEST_F(SweepTest, RunsEveryVariantWithEverySeedAndReports) {
   WriteExperiment("");
@@ -194,29 +98,6 @@ TEST_F(SweepTest, TakesNoResultForAFailure) {
   EXPECT_THAT(result.err, HasSubstr("left no usable result"));
 }
 
-TEST_F(SweepTest, StartsARunAgainThatASignalKilled) {
-  WriteExperiment("behaviour = 'killed-once'\nonly-seed = 2\n");
-  const CommandResult result = Sweep();
-  EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(Events("restarted"), 2U);
-  EXPECT_EQ(Events("started"), 6U);
-  EXPECT_THAT(result.out, HasSubstr("killed by signal 9"));
-  // Both starts are in the log.
-  const std::string log = ReadText(Run("full", 2) / "log.txt");
-  EXPECT_NE(log.find("$ "), log.rfind("$ "));
-}
-
-TEST_F(SweepTest, GivesUpOnARunThatIsKilledTooOften) {
-  WriteExperiment("behaviour = 'killed'\n");
-  const CommandResult result = Sweep({"--slots", "1", "--max-restarts", "2"});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(Events("started"), 3U);
-  EXPECT_EQ(Events("restarted"), 2U);
-  EXPECT_THAT(result.err, HasSubstr("full seed 1 was killed by signal 9"));
-  EXPECT_EQ(Sweep({"--slots", "1", "--max-restarts", "0"}).exit_code, 1);
-  EXPECT_EQ(Events("started"), 4U);
-}
-
 TEST_F(SweepTest, RefusesAFolderOfAnotherExperiment) {
   WriteExperiment("");
   ASSERT_EQ(Sweep().exit_code, 0);
@@ -267,19 +148,6 @@ TEST_F(SweepTest, KillsWorkersThatStayWhenToldTwice) {
   EXPECT_EQ(Events("stopped"), 1U);
 }
 
-TEST_F(SweepTest, TakesItsWorkersAlongWhenItIsKilled) {
-  NamedPipe pipe(folder_.path() / "pipe");
-  WriteExperiment("behaviour = 'stubborn'\npipe = '" + pipe.path().string() + "'\n");
-  RunningCommand sweep(Arguments({"--slots", "1"}), folder_.path() / "err.txt");
-  EXPECT_THAT(pipe.ReadLine(), HasSubstr("started"));
-  sweep.Signal(SIGKILL);
-  EXPECT_EQ(sweep.Wait().signal, SIGKILL);
-  EXPECT_EQ(pipe.ReadLine(), "");  // the worker's end of the pipe is closed: it is gone
-  // Nothing holds the folder any more.
-  EXPECT_EQ(Sweep({"--variants", "full", "--seeds", "9", "--epochs", "5"}).exit_code, 2);
-  EXPECT_TRUE(fs::exists(output_ / "sweep.json"));
-}
-
 TEST_F(SweepTest, IsAloneInItsFolder) {
   NamedPipe pipe(folder_.path() / "pipe");
   WriteExperiment("behaviour = 'wait'\npipe = '" + pipe.path().string() + "'\n");
@@ -304,8 +172,20 @@ TEST_F(SweepTest, NamesWhatIsWrongWithItsArgumentsAndLeavesNothing) {
       {{"--slots", "many"}, 2, "--slots"},
       {{"--threads", "5000"}, 2, "--threads"},
       {{"--launcher", "carrier-pigeon"}, 2, "--launcher"},
+      {{"--launcher", "local", "--workers", "2"}, 2, "--launcher local: a run with --workers 2"},
+      {{"--launcher", "local", "--servers", "1"}, 2, "needs mpirun"},
+      {{"--launcher", "slurm", "--servers", "1"}, 2, "leave --servers out"},
+      {{"--workers", "2"}, 2, "wants a program named dcn_worker"},
+      {{"--workers", "2", "--train-script", "/absent.sh"}, 2, "no program /absent.sh"},
+      {{"--workers", "0"}, 2, "--workers"},
+      {{"--servers", "-1"}, 2, "--servers"},
+      {{"--checkpoint-every", "-1"}, 2, "--checkpoint-every"},
       {{"--max-restarts", "-1"}, 2, "--max-restarts"},
-      {{"--seeds", "1,x"}, 2, "--seeds"},
+      {{"--stall-timeout", "1e6"}, 2, "--stall-timeout: 1e6 is not a whole number in 0 .. 999999"},
+      {{"--seeds", "1,x"}, 2, "--seeds: x is not a whole number in 0 .. "},
+      {{"--seeds", "-1"}, 2, "--seeds: -1 is not a whole number in 0 .. "},
+      {{"--seeds=1,18446744073709551616"}, 2, "is not a whole number in 0 .. 18446744073709551615"},
+      {{"--seeds", "1.5"}, 2, "--seeds: 1.5 is not a whole number in 0 .. "},
       {{"--seeds", "1,1"}, 2, "1 is named twice"},
       {{"--variants", "dnn"}, 2, "expected some of full, deep"},
       {{"--epochs", "0"}, 2, "--epochs"},
@@ -336,7 +216,9 @@ TEST_F(SweepTest, ReadsOptionsFromAFile) {
   EXPECT_TRUE(fs::exists(Run("deep", 4) / "result.json"));
   EXPECT_EQ(Events("started"), 1U);
   WriteText(folder_.path() / "wrong.toml", "colour = \"red\"\n");
-  EXPECT_EQ(Sweep({"--config", folder_.path() / "wrong.toml"}).exit_code, 2);
+  const CommandResult wrong = Sweep({"--config", folder_.path() / "wrong.toml"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr((folder_.path() / "wrong.toml").string() + ":1: "));
 }
 
 TEST_F(SweepTest, ShowsNoTerminalControlsInAFile) {

@@ -132,7 +132,7 @@ TEST_P(RemoteBitsTest, EqualsLocalShardsInSpiteOfCuts) {
   });
   ExpectSameBits(job, 4, 60);
   std::uint64_t cuts = 0;
-  for (const auto& proxy : proxies_) cuts += proxy->cuts();
+  for (const auto& proxy : proxies_) cuts += proxy->counts().cuts;
   EXPECT_GT(cuts, 3U);
   is_calm_ = true;
   EXPECT_EQ(job.End().ToString(), "ok");

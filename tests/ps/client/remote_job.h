@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <spdlog/spdlog.h>
+
 #include "common/check.h"
 #include "ps/client/job_connection.h"
 #include "ps/server/server.h"
@@ -20,6 +22,9 @@ namespace dcn::ps::testing {
 
 /// A server on a free port. Throws std::runtime_error where it does not start.
 inline std::unique_ptr<Server> StartServer(const ServerOptions& options = {}) {
+  // The logger is made here, as in the programs: two servers' threads that made it at the same time
+  // would do so safely, but by a lock that ThreadSanitizer cannot see in a library without it.
+  spdlog::default_logger_raw();
   auto server = Server::Start(options);
   if (!server.ok()) throw std::runtime_error(server.status().ToString());
   return std::move(*server);
@@ -29,7 +34,7 @@ inline std::unique_ptr<Server> StartServer(const ServerOptions& options = {}) {
 inline JobConnectionOptions ConnectionOptions(const std::vector<std::string>& addresses,
                                               std::uint32_t rank = 0, std::uint32_t ranks = 1) {
   JobConnectionOptions options;
-  options.job = "x";
+  options.job = std::string("x");
   options.rank = rank;
   options.ranks = ranks;
   for (const std::string& address : addresses) {

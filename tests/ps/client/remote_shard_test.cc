@@ -1,5 +1,6 @@
 #include "ps/client/remote_shard.h"
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <memory>
@@ -83,14 +84,24 @@ TEST_F(RemoteShardTest, AnswersOfAnotherSizeOrNoneAtAllAreErrorsThatNameTheReque
   shard_.StartPull(pull_);
   sender_.AnswerRows(std::vector<float>(5));
   const Status size = shard_.Finish();
-  EXPECT_EQ(size.code(), StatusCode::kDataLoss);
-  EXPECT_EQ(size.message(), "server host:7000, pull, shard 2: 5 values came, 6 were asked for");
+  EXPECT_EQ(size.code(), StatusCode::kUnavailable);
+  EXPECT_EQ(size.message(),
+            "server host:7000, pull, shard 2: the answer makes no sense: 5 values came, 6 were "
+            "asked for");
   shard_.StartPull(pull_);
-  sender_.Answer(Status(), Body(3));
+  sender_.Answer(Status(), Body(3, std::byte{0}));
   const Status nonsense = shard_.Finish();
-  EXPECT_EQ(nonsense.code(), StatusCode::kDataLoss);
+  EXPECT_EQ(nonsense.code(), StatusCode::kUnavailable);
   EXPECT_THAT(nonsense.message(), HasSubstr("server host:7000, pull, shard 2"));
   EXPECT_THAT(values_, ElementsAre(0, 0, 0, 0));
+}
+
+TEST_F(RemoteShardTest, AReportThatMakesNoSenseIsAnErrorThatNamesTheRequest) {
+  sender_.answers_at_once = true;  // with no bytes at all
+  const Status status = shard_.QuerySnapshot(7).status();
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_THAT(status.message(), AllOf(HasSubstr("server host:7000, query snapshot of step 7"),
+                                      HasSubstr("shard 2: the answer makes no sense: ")));
 }
 
 TEST_F(RemoteShardTest, PassesErrorsOnAsTheyAre) {

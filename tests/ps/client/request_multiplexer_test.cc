@@ -33,7 +33,7 @@ class RequestMultiplexerTest : public ::testing::Test {
     return {.type = MessageType::kPushPull,
             .answer = MessageType::kRows,
             .description = name,
-            .body = std::make_shared<const Body>(Body(3)),
+            .body = std::make_shared<const Body>(Body(3, std::byte{0})),
             .deadline = kStart + deadline,
             .on_answer = [this, name](const Status& status, std::span<const std::byte> body) {
               endings_.push_back({name, status, {body.begin(), body.end()}});
@@ -98,8 +98,8 @@ TEST_F(RequestMultiplexerTest, SendsTheTypeAndTheBytesOfARequest) {
 TEST_F(RequestMultiplexerTest, MatchesAnswersInAnyOrder) {
   for (const char* name : {"a", "b", "c"}) Add(name);
   SendAll();
-  EXPECT_TRUE(Answer(2, Body(2)).ok());
-  EXPECT_TRUE(Answer(3, Body(3)).ok());
+  EXPECT_TRUE(Answer(2, Body(2, std::byte{0})).ok());
+  EXPECT_TRUE(Answer(3, Body(3, std::byte{0})).ok());
   EXPECT_TRUE(Answer(1, Body(1)).ok());
   EXPECT_THAT(Ended(), ElementsAre("b", "c", "a"));
   for (const Ending& ending : endings_) EXPECT_TRUE(ending.status.ok());

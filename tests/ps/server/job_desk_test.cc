@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -64,6 +65,28 @@ TEST_F(JobDeskTest, RefusesHellosThatNoWaitingCanHelp) {
   EXPECT_THAT(Refusal(0, 3, 3), HasSubstr("rank 0 says 3 ranks, other ranks said 2"));
 }
 
+TEST_F(JobDeskTest, AnEpochFarAboveAllBeforeDoesNotLockTheServer) {
+  constexpr std::uint64_t kJump = std::uint64_t{1} << 32;
+  for (const std::uint64_t epoch : {kMaxEpoch, kMaxEpoch - 1, kJump + 2}) {
+    const Status refused = Admit(0, 1, epoch, 10).status();
+    EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+    EXPECT_THAT(refused.message(),
+                HasSubstr("epoch " + std::to_string(epoch) + " is too far above 0, the highest"));
+  }
+  EXPECT_FALSE(desk_.is_held());
+  EXPECT_EQ(desk_.epoch(), 0U);
+  AdmitTwo();
+  desk_.OnDisconnected(10, start_);  // a higher epoch of the job may take over
+  EXPECT_EQ(Admit(0, 2, 3 + kJump + 1, 12).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(desk_.epoch(), 3U);
+  EXPECT_TRUE(Admit(0, 2, 3 + kJump, 12).ok());
+  EXPECT_EQ(desk_.epoch(), 3 + kJump);
+}
+
+TEST_F(JobDeskTest, AServerThatHasSeenNothingTakesTheJobsOwnEpoch) {
+  EXPECT_TRUE(Admit(0, 1, (std::uint64_t{1} << 32) + 1, 10).ok());
+}
+
 TEST_F(JobDeskTest, AnotherJobIsRefusedByName) {
   AdmitTwo();
   EXPECT_EQ(Refusal(0, 1, 4, "y"),
@@ -111,10 +134,42 @@ TEST_F(JobDeskTest, AnEpochThatHasEndedDoesNotComeBackForOthers) {
 
 TEST_F(JobDeskTest, ACompleteEpochIsNotTakenOver) {
   AdmitTwo();
-  EXPECT_THAT(Refusal(0, 2, 4), HasSubstr("busy with epoch 3 of job 'x' (2 of 2 ranks connected"));
+  EXPECT_THAT(Refusal(0, 2, 4),
+              HasSubstr("busy with another run of job 'x' (epoch 3, 2 of 2 ranks connected"));
   (void)desk_.End(10);
   desk_.OnDisconnected(10, start_);
-  EXPECT_THAT(Refusal(0, 2, 4), HasSubstr("busy with epoch 3")) << "rank 1 still works";
+  EXPECT_THAT(Refusal(0, 2, 4), HasSubstr("busy with another run")) << "rank 1 still works";
+}
+
+TEST_F(JobDeskTest, AnotherRunOfTheSameJobAndEpochIsRefused) {
+  Hello other = Worker(1, 2);
+  other.run = 7;
+  ASSERT_TRUE(Admit(0, 2, 3, 10).ok());
+  const auto refused = desk_.Admit(other, 3, 20);
+  EXPECT_EQ(refused.status().code(), StatusCode::kUnavailable);
+  EXPECT_THAT(refused.status().message(), HasSubstr("started at the same time"));
+  ASSERT_TRUE(Admit(1, 2, 3, 11).ok());
+  EXPECT_FALSE(desk_.Admit(other, 3, 20).ok());
+  other.rank = 0;
+  EXPECT_FALSE(desk_.Admit(other, 3, 20).ok());
+  EXPECT_EQ(desk_.connected(), 2U);
+  // Nor does it come in for a rank that is lost, or once the epoch is broken or over.
+  desk_.OnDisconnected(10, start_);
+  EXPECT_FALSE(desk_.Admit(other, 3, 20).ok());
+  ASSERT_TRUE(desk_.Expire(start_ + 4s).broken.has_value());
+  EXPECT_FALSE(desk_.Admit(other, 3, 20).ok());
+  const auto next = desk_.Admit(other, 4, 20);
+  ASSERT_TRUE(next.ok());
+  EXPECT_TRUE(next->starts_epoch);
+}
+
+TEST_F(JobDeskTest, AnotherRunDoesNotComeBackToAnEpochThatHasEnded) {
+  AdmitTwo();
+  desk_.End(10);
+  desk_.End(11);
+  Hello other = Worker(0, 2);
+  other.run = 7;
+  EXPECT_THAT(desk_.Admit(other, 3, 20).status().message(), HasSubstr("is over"));
 }
 
 TEST_F(JobDeskTest, AnEpochThatLacksARankIsTakenOver) {
@@ -201,6 +256,63 @@ TEST_F(JobDeskTest, TheFirstLossCounts) {
   desk_.OnDisconnected(10, start_ + 1s);
   EXPECT_EQ(desk_.next_deadline(), start_ + 3s);
   EXPECT_THAT(desk_.Expire(start_ + 3s).broken->message(), HasSubstr("rank 1"));
+}
+
+TEST_F(JobDeskTest, ASilentRankBreaksTheEpochWithoutAGrace) {
+  AdmitTwo();
+  desk_.OnSilent(11, 5s, start_);
+  EXPECT_EQ(desk_.connected(), 1U);
+  EXPECT_EQ(desk_.next_deadline(), start_);
+  const auto expiry = desk_.Expire(start_);
+  ASSERT_TRUE(expiry.broken.has_value());
+  EXPECT_EQ(expiry.broken->ToString(),
+            "unavailable: rank 1 of job 'x' was lost: it was silent for 5 s (epoch 3)");
+  desk_.OnDisconnected(11, start_ + 1s);  // the end of the connection that was closed
+  EXPECT_THAT(Refusal(1, 2, 3), HasSubstr("silent for 5 s")) << "it cannot come back";
+  EXPECT_EQ(desk_.next_deadline(), start_ + 300s);
+  EXPECT_TRUE(desk_.Expire(start_ + 300s).has_ended);
+}
+
+TEST_F(JobDeskTest, ASilentRankComesBeforeOneThatWasLostEarlierWithinItsGrace) {
+  AdmitTwo();
+  desk_.OnDisconnected(10, start_);
+  desk_.OnSilent(11, 5s, start_ + 1s);
+  EXPECT_EQ(desk_.next_deadline(), start_ + 1s);
+  EXPECT_THAT(desk_.Expire(start_ + 1s).broken->message(), HasSubstr("rank 1"));
+}
+
+TEST_F(JobDeskTest, OfTheRanksThatAreSilentAtOnceTheFirstIsNamed) {
+  for (std::uint32_t rank = 0; rank < 4; ++rank) ASSERT_TRUE(Admit(rank, 4, 3, 10 + rank).ok());
+  for (const ConnectionId connection : {13U, 11U, 12U}) desk_.OnSilent(connection, 300ms, start_);
+  EXPECT_THAT(desk_.Expire(start_).broken->message(),
+              HasSubstr("rank 1 of job 'x' was lost: it was silent for 0.3 s"));
+  EXPECT_FALSE(desk_.Expire(start_ + 1s).broken.has_value());
+  EXPECT_EQ(desk_.connected(), 1U);
+}
+
+TEST_F(JobDeskTest, ARankThatHasEndedMayBeSilent) {
+  AdmitTwo();
+  desk_.End(11);
+  desk_.OnSilent(11, 5s, start_);
+  EXPECT_FALSE(desk_.next_deadline().has_value());
+  EXPECT_FALSE(desk_.Expire(start_ + 1000s).broken.has_value());
+  EXPECT_TRUE(desk_.End(10));
+}
+
+TEST_F(JobDeskTest, TheSilenceOfAReplacedConnectionMeansNothing) {
+  AdmitTwo();
+  ASSERT_TRUE(Admit(1, 2, 3, 12).ok());
+  desk_.OnSilent(11, 5s, start_);
+  EXPECT_FALSE(desk_.next_deadline().has_value());
+  EXPECT_EQ(desk_.connected(), 2U);
+}
+
+TEST_F(JobDeskTest, ARankThatWokeUpIsRefusedByTheNextEpochToo) {
+  AdmitTwo();
+  desk_.OnSilent(11, 5s, start_);
+  (void)desk_.Expire(start_);
+  ASSERT_TRUE(Admit(0, 2, 4, 20).ok());
+  EXPECT_EQ(Refusal(1, 2, 3), "unavailable: epoch 3 of job 'x' is over: epoch 4 is running");
 }
 
 TEST_F(JobDeskTest, StrangersConnectionsMeanNothing) {

@@ -55,7 +55,15 @@ class RawClient {
     MessageType type{};
     Body body;
   };
+  /// The next answer; heartbeats are passed over.
   Answer Receive() {
+    while (true) {
+      Answer answer = ReceiveAny();
+      if (answer.type != MessageType::kPong || answer.id != kHeartbeatId) return answer;
+    }
+  }
+  /// The next message.
+  Answer ReceiveAny() {
     auto frame = connection_.ReceiveFrame(kMaxBodyBytes, Deadline());
     if (!frame.ok()) throw std::runtime_error("no answer: " + frame.status().ToString());
     return {frame->header.request_id, static_cast<MessageType>(frame->header.type),

@@ -84,7 +84,9 @@ TEST(RequestCheckTest, RefusesAPushThatDoesNotFit) {
       {"'b': 9 values for 2 keys", invalid, [](Push& p) { p.b_values.resize(9); }},
       {"'a': 1 tree nodes for 2 keys", invalid, [](Push& p) { p.numbers.pop_back(); }},
       {"'a', key 6: tree node number 2 of a list of 2", invalid, [](Push& p) { p.numbers[1] = 2; }},
-      {"'b', key 6: the gradient of lane 1 is nan", invalid, [](Push& p) { p.b_values[4] = kNan; }},
+      {"'b', key 6: the gradient of lane 1 is nan, not finite: the training diverges; a smaller "
+       "--learning-rate may help",
+       invalid, [](Push& p) { p.b_values[4] = kNan; }},
       {"'a', key 5: the gradient of lane 0 is -inf", invalid,
        [](Push& p) { p.a_values[0] = -kInfinity; }},
       {"tree node (0, 1) starts at leaf 1, before the end of the one before it, 2", invalid,

@@ -28,9 +28,11 @@ const std::vector<TableDefinition> kTables = {{"a", 8, {}, AdamOptions{}},
 class CountingReply final : public Reply {
  public:
   CountingReply(std::vector<float>& room, std::size_t& answers) : room_(room), answers_(answers) {}
-  std::span<float> MakeRoom(Step /*step*/, std::size_t count) override {
+  std::span<float> MakeRoom(Step /*step*/, StepFlags /*flags*/, std::size_t count) override {
     return std::span(room_).first(count);
   }
+  void SetFlags(StepFlags /*flags*/) override {}
+  void SetReport(const SnapshotReport& /*report*/) override {}
   void Send(const Status& status) override {
     EXPECT_TRUE(status.ok()) << status.ToString();
     ++answers_;

@@ -29,6 +29,8 @@ const std::vector<TableDefinition> kTables = {{"a", 2, {.seed = 1}, AdamOptions{
 struct Box {
   std::optional<Status> status;
   Step step = 0;
+  StepFlags flags = 0;
+  std::optional<SnapshotReport> report;
   std::vector<float> values;
   bool is_dropped = false;
 
@@ -39,11 +41,14 @@ class BoxReply final : public Reply {
  public:
   explicit BoxReply(Box& box) : box_(box) {}
   ~BoxReply() override { box_.is_dropped = !box_.status.has_value(); }
-  std::span<float> MakeRoom(Step step, std::size_t count) override {
+  std::span<float> MakeRoom(Step step, StepFlags flags, std::size_t count) override {
     box_.step = step;
+    box_.flags = flags;
     box_.values.assign(count, -1.0F);
     return box_.values;
   }
+  void SetFlags(StepFlags flags) override { box_.flags = flags; }
+  void SetReport(const SnapshotReport& report) override { box_.report = report; }
   void Send(const Status& status) override {
     EXPECT_FALSE(box_.status.has_value()) << "answered twice";
     box_.status = status;

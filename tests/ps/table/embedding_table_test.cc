@@ -15,6 +15,7 @@
 #include "common/floating_point.h"
 #include "common/random.h"
 #include "ps/table/table_definition.h"
+#include "tests/ps/fading_rows.h"
 #include "tests/ps/float_bits.h"
 #include "tests/ps/slow_table.h"
 
@@ -22,6 +23,9 @@ namespace dcn::ps {
 namespace {
 
 using testing::Bits;
+using testing::CountDenormals;
+using testing::DenormalsKept;
+using testing::FadingRows;
 using testing::SlowTable;
 
 const OptimizerOptions kRules[] = {AdamOptions{}, LazyAdamOptions{}, AdagradOptions{},
@@ -219,10 +223,40 @@ TEST_F(EmbeddingTableTest, AnAssignedDenormalIsFlushedByTheNextStepAsInASweep) {
   pair.ExpectSameRows({1}, "after a step");
 }
 
+#if defined(__SSE2__)
+TEST_F(EmbeddingTableTest, RowsTouchedOnceHoldNoDenormalsThousandsOfStepsLater) {
+  const FadingRows rows;
+  EmbeddingTable table(rows.definition);
+  table.Assign(rows.keys, rows.weights);
+  table.ApplyStep(FadingRows::kLearningRate, rows.keys, rows.gradients);
+  while (table.step() < FadingRows::kSteps) table.ApplyStep(FadingRows::kLearningRate, {}, {});
+  for (const Key key : rows.keys) ASSERT_EQ(table.Find(key)->last_step, 1U);
+  Read(table, rows.keys);
+
+  SlowTable swept = rows.Sweep();
+  SlowTable kept = [&] {
+    const DenormalsKept denormals;
+    return rows.Sweep();
+  }();
+  for (const Key key : rows.keys) {
+    const auto stored = table.Find(key);
+    const auto m = stored->state.first(FadingRows::kDimension);
+    const auto v = stored->state.last(FadingRows::kDimension);
+    ASSERT_EQ(stored->last_step, FadingRows::kSteps);
+    EXPECT_EQ(Bits(stored->weights), Bits(swept.At(key).w)) << "key " << key;
+    EXPECT_EQ(Bits(m), Bits(swept.At(key).m)) << "key " << key;
+    EXPECT_EQ(Bits(v), Bits(swept.At(key).v)) << "key " << key;
+    EXPECT_EQ(CountDenormals(stored->weights), 0U) << "key " << key;
+    EXPECT_EQ(CountDenormals(stored->state), 0U) << "key " << key;
+    EXPECT_GT(CountDenormals(kept.At(key).m), 0U) << "key " << key << " says nothing";
+  }
+}
+#endif
+
 TEST_F(EmbeddingTableTest, ARowTakesLittleMoreThanItsPayload) {
-  // 200,000 rows are just behind a growth of the index (at 196,608), its worst moment.
+  // 790,000 rows are just behind a growth of the index (at 786,432), its worst moment.
   EmbeddingTable table(Definition(32, AdamOptions{}));
-  constexpr std::size_t kRows = 200000;
+  constexpr std::size_t kRows = 790'000;
   std::vector<Key> keys;
   for (Key key = 0; key < kRows; ++key) keys.push_back(key * 7919);
   table.Assign(keys, std::vector<float>(kRows * 32));

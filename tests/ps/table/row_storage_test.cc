@@ -36,6 +36,32 @@ TEST(RowStorageTest, RecordsOfWholeCacheLinesStartAtOne) {
   }
 }
 
+// Big tables take many chunks at once (of 512 such records each); wide rows are a chunk each, whose
+// size may be no multiple of a cache line.
+TEST(RowStorageTest, RecordsStayApartInChunksThatAreTakenTogether) {
+  for (const std::size_t width : {96U, 65537U}) {
+    RowStorage storage(width);
+    const std::size_t rows = width == 96 ? 50'000 : 75;
+    std::vector<float*> records;
+    for (std::size_t i = 0; i < rows; ++i) {
+      records.push_back(storage.Append());
+      records.back()[0] = static_cast<float>(i);
+      records.back()[width - 1] = static_cast<float>(i) + 0.5F;
+      if (width > 1000) {
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(records.back()) % 64, 0U);
+      }
+    }
+    for (std::size_t i = 0; i < rows; ++i) {
+      ASSERT_EQ(storage.Record(static_cast<std::uint32_t>(i)), records[i]);
+      ASSERT_EQ(records[i][0], static_cast<float>(i));
+      ASSERT_EQ(records[i][width - 1], static_cast<float>(i) + 0.5F);
+    }
+    const std::size_t payload = rows * width * sizeof(float);
+    EXPECT_GE(storage.memory_bytes(), payload);
+    EXPECT_LE(storage.memory_bytes(), payload + (std::size_t{1} << 20));  // of chunks in use only
+  }
+}
+
 TEST(RowStorageTest, AnEmptyTableTakesNoMemory) { EXPECT_EQ(RowStorage(96).memory_bytes(), 0U); }
 
 }  // namespace

@@ -87,7 +87,8 @@ TEST(ModelSpec, RejectsWhatIsOutOfRangeAndNamesIt) {
   const std::vector<Case> cases = {
       {"no feature", [](ModelSpec& s) { s.features.clear(); }},
       {"feature 1 has an empty name", [](ModelSpec& s) { s.features[1].name.clear(); }},
-      {"two features are named \"a\"", [](ModelSpec& s) { s.features[2].name = "a"; }},
+      {"two features are named \"a\"",
+       [](ModelSpec& s) { s.features[2].name = s.features[0].name; }},
       {"feature \"c\": table rows must be", [](ModelSpec& s) { s.features[2].rows = 0; }},
       {"feature \"b\": embedding dimension", [](ModelSpec& s) { s.features[1].dimension = 0; }},
       {"embedding dimension must be 1 to 65536, but is 65537",

@@ -3,6 +3,6 @@
 #include "worker/model/torch_plugin.h"
 
 extern "C" const dcn::model::TorchPlugin* DcnTorchPlugin() {
-  static constexpr dcn::model::TorchPlugin kPlugin{"of-last-week", 1, nullptr};
+  static constexpr dcn::model::TorchPlugin kPlugin{"of-last-week", 1, nullptr, nullptr};
   return &kPlugin;
 }

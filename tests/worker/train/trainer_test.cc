@@ -87,6 +87,53 @@ TEST_F(TrainerTest, StopsAtMaxSteps) {
   EXPECT_EQ(shard_.current_step(), 4U);
 }
 
+// Keeps what a checkpoint of the last step would.
+class LastTraining final : public StepHooks {
+ public:
+  ps::StepFlags BeforeStep(ps::Step, bool) override { return 0; }
+  bool AfterStep(const TrainingStep&, const Training& so_far, ps::StepFlags) override {
+    training = so_far;
+    return true;
+  }
+  Training training;
+};
+
+TEST_F(TrainerTest, ARunThatIsProlongedHasTheEpochsOfOneThatWasLongFromTheBeginning) {
+  ps::Shard other_shard;
+  Shards other_clients;
+  other_clients.push_back(std::make_unique<ps::LocalShard>(other_shard));
+  ASSERT_TRUE(other_clients[0]->CreateTables(TableDefinitions(spec_, 1, ps::AdamOptions{})).ok());
+  const auto model = testing::MakeEngine("onednn", spec_, 2, 4);
+  const BatchCut cut{.batch_rows = 10, .slice_rows = 4};
+  TrainingStep step(spec_, {.cut = cut, .optimizer = ps::AdamOptions{}},
+                    std::vector<float>(spec_.dense_size(), 0.01F), *model, other_clients, alone_,
+                    pool_);
+  FrozenBatches batches(dataset_, rows_, cut, MakeTableLayout(spec_, 1));
+  LastTraining kept;
+  // Ends within the first epoch, within the second, at its end, within the third: each goes on from
+  // what the one before has left.
+  for (const std::size_t steps : {2U, 4U, 6U, 8U}) {
+    const auto training =
+        Train({.epochs = 9, .max_steps = steps}, batches, step, nullptr, &kept, kept.training);
+    ASSERT_TRUE(training.ok()) << training.status().ToString();
+    EXPECT_EQ(training->epochs.size(), (steps + 2) / 3);
+    const auto again = Train({.epochs = 9, .max_steps = steps}, batches, step, nullptr, &kept,
+                             kept.training);  // nothing is left to be trained
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again->epochs.size(), (steps + 2) / 3);
+    EXPECT_EQ(again->epochs.back().mean_loss, training->epochs.back().mean_loss);
+  }
+  const auto oracle = TrainWith({.epochs = 9, .max_steps = 9});
+  ASSERT_TRUE(oracle.ok());
+  const auto prolonged =
+      Train({.epochs = 9, .max_steps = 9}, batches, step, nullptr, nullptr, kept.training);
+  ASSERT_TRUE(prolonged.ok());
+  ASSERT_EQ(prolonged->epochs.size(), 3U);
+  for (std::size_t e = 0; e < 3; ++e) {
+    EXPECT_EQ(prolonged->epochs[e].mean_loss, oracle->epochs[e].mean_loss) << e;
+  }
+}
+
 TEST_F(TrainerTest, EndsWhereTheObserverSaysSo) {
   const auto training =
       TrainWith({.epochs = 2}, [](const Progress& progress) { return progress.step < 3; });

@@ -71,7 +71,7 @@ INSTANTIATE_TEST_SUITE_P(
     , SameBits,
     ::testing::Values(std::tuple("onednn", "adam"), std::tuple("onednn", "lazy_adam"),
                       std::tuple("onednn", "adagrad"), std::tuple("onednn", "sgd"),
-                      std::tuple("torch", "adam")),
+                      std::tuple(testing::kBf16Engine, "adam"), std::tuple("torch", "adam")),
     [](const auto& test) { return std::get<0>(test.param) + "_" + std::get<1>(test.param); });
 
 TEST(TrainingStep, RepeatsARunBitForBit) {
@@ -104,6 +104,16 @@ TEST(TrainingStep, EnginesNearlyAgree) {
   const SmallOutcome torch = testing::TrainSmall({.engine = "torch"});
   EXPECT_NEAR(onednn.losses.front(), torch.losses.front(), 1e-5);
   EXPECT_NEAR(onednn.rmse, torch.rmse, 1e-3);
+}
+
+// Over twelve steps the roundings of bf16 (1/256) hardly tell.
+TEST(TrainingStep, Bf16NearlyAgreesAndIsNotFloat32) {
+  DCN_SKIP_WITHOUT_ENGINE(testing::kBf16Engine);
+  const SmallOutcome fp32 = testing::TrainSmall({.engine = "onednn"});
+  const SmallOutcome bf16 = testing::TrainSmall({.engine = testing::kBf16Engine});
+  EXPECT_NEAR(bf16.losses.front(), fp32.losses.front(), 1e-3 * fp32.losses.front());
+  EXPECT_NEAR(bf16.rmse, fp32.rmse, 1e-2);
+  EXPECT_NE(bf16.parameter_digest, fp32.parameter_digest);
 }
 
 // A batch of one slice, of one row; more slices than rows.

@@ -1,0 +1,28 @@
+// How a process ended, and whether it makes sense to start it again.
+#pragma once
+
+#include <string>
+
+namespace dcn::sweep {
+
+struct ProcessExit {
+  int code = 0;    // its exit code, where it ended by itself
+  int signal = 0;  // the signal that killed it, else 0
+  friend bool operator==(const ProcessExit&, const ProcessExit&) = default;
+};
+
+/// The signal that killed the process, or one below it, which mpirun and shells report as the exit
+/// code 128 + signal; 0 where there was none.
+[[nodiscard]] int KillingSignal(const ProcessExit& exit);
+
+/// Whether the cause can pass: a peer was lost (exit code 4), or a signal killed a process. A wrong
+/// option or bad data would end the next attempt, too.
+[[nodiscard]] bool MayPass(const ProcessExit& exit);
+
+/// "ended with exit code 2", "was killed by signal 11 (Segmentation fault)", as it follows a name.
+[[nodiscard]] std::string DescribeExit(const ProcessExit& exit);
+
+/// What a program returns whose part ended so for good: 1 where a signal killed it.
+[[nodiscard]] int FailureCode(const ProcessExit& exit);
+
+}  // namespace dcn::sweep
