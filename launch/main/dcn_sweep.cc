@@ -116,8 +116,7 @@ Result<int> Run(const SweepCommandOptions& options, const sweep::BlockedSignals&
   const std::vector<sweep::PlannedRun> runs = sweep::PlanRuns(experiment, folder.path());
   sweep::ProgressDisplay display(stdout, ::isatty(STDERR_FILENO) != 0 ? stderr : nullptr);
   display.Print(DescribeSweep(experiment, runs.size(), sweep_options));
-  DCN_ASSIGN_OR_RETURN(const sweep::SweepEnd end,
-                       sweep::RunSweep(runs, sweep_options, signals, journal, display));
+  const sweep::SweepEnd end = sweep::RunSweep(runs, sweep_options, signals, journal, display);
   DCN_RETURN_IF_ERROR(Report(folder.path()));
   if (!end.message.empty()) {
     std::fflush(stdout);

@@ -8,8 +8,6 @@
 namespace dcn::sweep {
 namespace {
 
-constexpr int kExitLostPeer = 4;
-constexpr int kExitFailed = 1;
 constexpr int kSignalBase = 128;  // of exit codes that stand for a signal
 constexpr int kLastSignal = 64;
 
@@ -22,7 +20,7 @@ int KillingSignal(const ProcessExit& exit) {
 }
 
 bool MayPass(const ProcessExit& exit) {
-  return KillingSignal(exit) != 0 || exit.code == kExitLostPeer;
+  return KillingSignal(exit) != 0 || exit.code == kExitLostPeer || exit.code == kExitLostDaemon;
 }
 
 std::string DescribeExit(const ProcessExit& exit) {
@@ -38,7 +36,8 @@ std::string DescribeExit(const ProcessExit& exit) {
 }
 
 int FailureCode(const ProcessExit& exit) {
-  return KillingSignal(exit) == 0 ? exit.code : kExitFailed;
+  if (KillingSignal(exit) != 0) return kExitFailed;
+  return exit.code == kExitLostDaemon ? kExitLostPeer : exit.code;
 }
 
 }  // namespace dcn::sweep

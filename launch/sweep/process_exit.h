@@ -5,6 +5,12 @@
 
 namespace dcn::sweep {
 
+/// Of dcn_worker: anything that no other code is for; a lost peer.
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitLostPeer = 4;
+/// Of mpirun, where it loses its daemon on another machine: that machine, or the way there.
+inline constexpr int kExitLostDaemon = 205;
+
 struct ProcessExit {
   int code = 0;    // its exit code, where it ended by itself
   int signal = 0;  // the signal that killed it, else 0
@@ -15,14 +21,15 @@ struct ProcessExit {
 /// code 128 + signal; 0 where there was none.
 [[nodiscard]] int KillingSignal(const ProcessExit& exit);
 
-/// Whether the cause can pass: a peer was lost (exit code 4), or a signal killed a process. A wrong
+/// Whether the cause can pass: a peer or a machine was lost, or a signal killed a process. A wrong
 /// option or bad data would end the next attempt, too.
 [[nodiscard]] bool MayPass(const ProcessExit& exit);
 
 /// "ended with exit code 2", "was killed by signal 11 (Segmentation fault)", as it follows a name.
 [[nodiscard]] std::string DescribeExit(const ProcessExit& exit);
 
-/// What a program returns whose part ended so for good: 1 where a signal killed it.
+/// What a program returns whose part ended so for good: 1 where a signal killed it, and a lost
+/// machine is a lost peer.
 [[nodiscard]] int FailureCode(const ProcessExit& exit);
 
 }  // namespace dcn::sweep

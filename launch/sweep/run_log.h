@@ -42,9 +42,13 @@ class RunLog {
   std::vector<Loss> TakeLosses();
 
  private:
+  /// Takes the whole lines of `text`, which follows what was read before. Returns its bytes that
+  /// are read with that.
+  std::size_t TakeLines(std::string_view text, std::vector<Loss>& losses);
+
   const std::filesystem::path log_;
   std::uint64_t read_bytes_;
-  std::string attempt_;  // lines of the one under way
+  std::string attempt_;  // lines of the one under way; of many, the first and the last
 };
 
 }  // namespace dcn::sweep

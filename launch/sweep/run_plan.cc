@@ -59,7 +59,8 @@ std::vector<std::string> RunArguments(const WorkerCommand& command, const Planne
                    {"--config", run.config_file().string(), "--seed", std::to_string(run.seed),
                     "--data", command.data, "--data-cache", command.data_cache.string(), "--output",
                     run.folder.string(), "--threads", std::to_string(command.threads)});
-  if (command.checkpoint_every > 0) {
+  std::error_code error;
+  if (command.checkpoint_every > 0 || fs::exists(run.checkpoints(), error)) {
     arguments.insert(arguments.end(),
                      {"--checkpoint-dir", run.checkpoints().string(), "--checkpoint-every",
                       std::to_string(command.checkpoint_every), "--resume"});
@@ -86,10 +87,12 @@ Result<output::RunResult> ReadFinishedRun(const PlannedRun& run) {
 
 namespace {
 
-/// Whether config.toml is there and of another configuration.
-bool HasOtherConfiguration(const PlannedRun& run) {
+enum class ConfigFile { kAbsent, kSame, kOther };
+
+ConfigFile CompareConfigFile(const PlannedRun& run) {
   const Result<MappedFile> config = MappedFile::Open(run.config_file());
-  return config.ok() && config->text() != run.config;
+  if (!config.ok()) return ConfigFile::kAbsent;
+  return config->text() == run.config ? ConfigFile::kSame : ConfigFile::kOther;
 }
 
 }  // namespace
@@ -117,7 +120,9 @@ Status PrepareRun(const PlannedRun& run) {
     return FileError(StatusCode::kInvalidArgument, "cannot remove", run.result_file(),
                      error.value());
   }
-  if (HasOtherConfiguration(run)) DCN_RETURN_IF_ERROR(RemoveCheckpoints(run));
+  const ConfigFile config = CompareConfigFile(run);
+  if (config == ConfigFile::kSame) return Status();  // where the disk is full, too
+  if (config == ConfigFile::kOther) DCN_RETURN_IF_ERROR(RemoveCheckpoints(run));
   return WriteFileAtomically(run.config_file(), run.config);
 }
 

@@ -56,10 +56,10 @@ struct WorkerCommand {
 
 /// argv of the worker of `run`, or of the script that starts its workers and servers, and lost
 /// workers again, restarts_left times: the servers go on then; or of srun, which starts its workers
-/// as tasks of a step named "dcn-VARIANT-SEED". With checkpoints a run goes on from
-/// its newest one; where they are decides nothing about the answer, so that they are not in
-/// config.toml. step_files: what the names of its step files begin with; empty: it keeps none, as
-/// with srun, whose tasks may be on other machines.
+/// as tasks of a step named "dcn-VARIANT-SEED". A run that has checkpoints, if only of an earlier
+/// start, goes on from its newest one; where they are decides nothing about the answer, so that
+/// they are not in config.toml. step_files: what the names of its step files begin with; empty: it
+/// keeps none, as with srun, whose tasks may be on other machines.
 std::vector<std::string> RunArguments(const WorkerCommand& command, const PlannedRun& run,
                                       int restarts_left, const std::string& step_files);
 

@@ -27,6 +27,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr int kExitUnwritableOutput = 2;
 constexpr int kExitStopped = 6;
 constexpr milliseconds kWaitForEvent{500};
 // A script's log is looked at so often: that workers were lost is known, and timed, by that.
@@ -62,15 +63,15 @@ class Session {
     }
   }
 
-  Result<SweepEnd> Run() {
-    DCN_RETURN_IF_ERROR(Begin());
+  SweepEnd Run() {
+    Begin();
     while (true) {
-      DCN_RETURN_IF_ERROR(StartRuns());
+      StartRuns();
       if (scheduler_.is_over()) break;
       ShowLive();
       TakeSignal(signals_.Wait(TimeToWait()));
       TakeScriptRestarts();
-      DCN_RETURN_IF_ERROR(TakeEndedProcesses());
+      TakeEndedProcesses();
       processes_.KillStalled(step_files_);
       KillAfterGrace();
     }
@@ -93,7 +94,7 @@ class Session {
     std::size_t attempts = 0;  // of the workers, before that
   };
 
-  Status Begin() {
+  void Begin() {
     const WorkerCommand& worker = options_.worker;
     Record(chronicle_.TakeStart({{"runs", runs_.size()},
                                  {"done", scheduler_.done_count()},
@@ -107,14 +108,19 @@ class Session {
     for (std::size_t run = 0; run < runs_.size(); ++run) {
       if (!done_before_[run]) continue;
       step_files_.Remove(runs_[run]);
-      DCN_RETURN_IF_ERROR(RemoveCheckpoints(runs_[run]));
+      DropCheckpoints(runs_[run]);
     }
-    return Status();
   }
 
   /// A history with a gap is worth less than the runs.
   void Record(const Status& entry) {
     if (!entry.ok()) display_.Print("the journal lacks an entry: " + entry.message());
+  }
+
+  /// Of a run that is finished: all they cost is room.
+  void DropCheckpoints(const PlannedRun& run) {
+    const Status removed = RemoveCheckpoints(run);
+    if (!removed.ok()) display_.Print(removed.message() + ", which no run needs any more");
   }
 
   bool is_script() const { return !options_.worker.train_script.empty(); }
@@ -131,12 +137,12 @@ class Session {
     return std::clamp(*next - Now(), milliseconds(1), longest);
   }
 
-  Status StartRuns() {
+  void StartRuns() {
     while (const std::optional<std::size_t> next = scheduler_.StartNext(Now())) {
       // What an earlier attempt leaves is whole when all its processes are gone.
       const Status free = processes_.AwaitRelease(*next, milliseconds(0));
       if (free.code() == StatusCode::kUnavailable) {
-        DCN_RETURN_IF_ERROR(TakeHeldRun(*next, free));
+        TakeHeldRun(*next, free);
         continue;
       }
       Record(chronicle_.TakeUnfinished(*next, step_files_.ReadLeft(runs_[*next])));
@@ -152,11 +158,12 @@ class Session {
           scripts_.try_emplace(*next, runs_[*next].log_file(), log_bytes);
         }
         Record(chronicle_.TakeStarted(*next, *process));
+      } else if (process.status().code() == StatusCode::kUnavailable) {
+        TakeHeldRun(*next, process.status());
       } else {
-        DCN_RETURN_IF_ERROR(TakeHeldRun(*next, process.status()));
+        TakeNoStart(*next, process.status(), true);
       }
     }
-    return Status();
   }
 
   /// As StepFiles::Prefix(); empty where there are none.
@@ -181,16 +188,40 @@ class Session {
   }
 
   /// Processes of an earlier attempt may be ending still.
-  Status TakeHeldRun(std::size_t run, const Status& status) {
-    if (status.code() != StatusCode::kUnavailable) return status;
+  void TakeHeldRun(std::size_t run, const Status& status) {
     const Moment since = held_since_.try_emplace(run, Now()).first->second;
-    if (Now() - since >= kLockPatience) {
-      return Error(StatusCode::kAlreadyExists,
-                   "{} is still in use by what {} started, after {} s; end it, and start again",
-                   runs_[run].folder.string(), status.message(), kLockPatience.count() / 1000);
+    if (Now() - since < kLockPatience) {
+      scheduler_.Postpone(run, Now() + kLockInterval);
+      return;
     }
-    scheduler_.Postpone(run, Now() + kLockInterval);
-    return Status();
+    const Status held =
+        Error(StatusCode::kAlreadyExists,
+              "{} is still in use by what {} started, after {} s; end it, and start again",
+              runs_[run].folder.string(), status.message(), kLockPatience.count() / 1000);
+    TakeNoStart(run, held, false);
+  }
+
+  /// A run that could not be started, as where the disk is full. The others go on; where it may
+  /// pass, the run tries again like one that was lost.
+  void TakeNoStart(std::size_t run, const Status& status, bool may_pass) {
+    const ProcessExit exit{.code = may_pass ? kExitLostPeer : kExitFailed, .signal = 0};
+    const std::string reason = "could not be started: " + status.message();
+    // It took no step, and what the attempt before it took is still to be repeated.
+    const AttemptSteps steps{.is_exact = true};
+    switch (scheduler_.Finish(run, exit, Now())) {
+      case Verdict::kRestart:
+        TakeRestart(run, reason, 0, scheduler_.restart_delay(run), steps, false);
+        break;
+      case Verdict::kDone:
+      case Verdict::kFailed:
+      case Verdict::kStopped:
+        end_.exit_code =
+            status.code() == StatusCode::kInternal ? kExitFailed : kExitUnwritableOutput;
+        end_.message = fmt::format("{} seed {} {}", runs_[run].variant, runs_[run].seed, reason);
+        StopRuns();
+        Record(chronicle_.TakeFailed(run, reason, end_.exit_code, "", steps));
+        break;
+    }
   }
 
   void TakeSignal(int signal) {
@@ -255,14 +286,11 @@ class Session {
     }
   }
 
-  Status TakeEndedProcesses() {
-    while (const std::optional<Ended> ended = processes_.TakeEnded()) {
-      DCN_RETURN_IF_ERROR(TakeEnd(*ended));
-    }
-    return Status();
+  void TakeEndedProcesses() {
+    while (const std::optional<Ended> ended = processes_.TakeEnded()) TakeEnd(*ended);
   }
 
-  Status TakeEnd(const Ended& ended) {
+  void TakeEnd(const Ended& ended) {
     TakeScriptRestarts(ended.run);
     ProcessExit exit = ended.exit;
     std::string reason = DescribeExit(exit);
@@ -279,7 +307,8 @@ class Session {
     }
     switch (scheduler_.Finish(ended.run, exit, Now())) {
       case Verdict::kDone:
-        return TakeResult(ended, *result);
+        TakeResult(ended, *result);
+        break;
       case Verdict::kRestart:
         TakeRestart(ended.run, reason, ended.seconds, scheduler_.restart_delay(ended.run),
                     ReadSteps(ended.run), false);
@@ -292,10 +321,9 @@ class Session {
         Record(chronicle_.TakeStopped(ended.run, reason, ReadSteps(ended.run)));
         break;
     }
-    return Status();
   }
 
-  Status TakeResult(const Ended& ended, const output::RunResult& result) {
+  void TakeResult(const Ended& ended, const output::RunResult& result) {
     finished_seconds_ += ended.seconds;
     ++finished_count_;
     Record(chronicle_.TakeFinished(ended.run, result, ended.seconds, ReadSteps(ended.run)));
@@ -304,7 +332,7 @@ class Session {
     display_.Print(FormatFinished(
         {run.variant, run.seed, result.test_rmse, result.train_rows_per_second, ended.seconds},
         CurrentStanding(), variant_width_));
-    return RemoveCheckpoints(run);
+    DropCheckpoints(run);
   }
 
   void TakeRestart(std::size_t run, const std::string& reason, double seconds, milliseconds wait,
@@ -385,9 +413,8 @@ class Session {
 
 }  // namespace
 
-Result<SweepEnd> RunSweep(const std::vector<PlannedRun>& runs, const SweepOptions& options,
-                          const BlockedSignals& signals, Journal& journal,
-                          ProgressDisplay& display) {
+SweepEnd RunSweep(const std::vector<PlannedRun>& runs, const SweepOptions& options,
+                  const BlockedSignals& signals, Journal& journal, ProgressDisplay& display) {
   std::vector<bool> done;
   for (const PlannedRun& run : runs) {
     const Result<output::RunResult> result = ReadFinishedRun(run);

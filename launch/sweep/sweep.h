@@ -33,11 +33,10 @@ struct SweepEnd {
 
 /// Runs whichever of `runs` are not finished. Call from the main thread, with `signals` made
 /// before any other thread started.
-/// Failed Status: a run's folder cannot be written, no process started, or those of an earlier
-/// attempt of a run do not end; the running workers have been stopped. Where the journal cannot be
-/// written `display` says so, and the runs go on.
-Result<SweepEnd> RunSweep(const std::vector<PlannedRun>& runs, const SweepOptions& options,
-                          const BlockedSignals& signals, Journal& journal,
-                          ProgressDisplay& display);
+/// A run that cannot be started, as where the disk is full, counts as one that was lost: it tries
+/// again, and the others go on. Where the journal cannot be written, or checkpoints of finished
+/// runs cannot be removed, `display` says so, and the runs go on, too.
+SweepEnd RunSweep(const std::vector<PlannedRun>& runs, const SweepOptions& options,
+                  const BlockedSignals& signals, Journal& journal, ProgressDisplay& display);
 
 }  // namespace dcn::sweep

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
@@ -9,6 +11,7 @@
 #include <poll.h>
 #include <string>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -109,6 +112,15 @@ class FakeSweep : public ::testing::Test {
 
   /// How many there are.
   std::size_t Events(const std::string& event) const { return Entries(event).size(); }
+
+  /// Waits, at most a minute, until the journal has that many entries of the event.
+  void AwaitEvents(const std::string& event, std::size_t count) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!fs::exists(output_ / "journal.jsonl") || Events(event) < count) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  }
 
   fs::path Run(const std::string& variant, std::uint64_t seed) const {
     return RunFolder(output_, variant, seed);

@@ -11,10 +11,10 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-TEST(ProcessExitTest, MayPassAfterALostPeerAndAfterSignalsOnly) {
+TEST(ProcessExitTest, MayPassAfterALostPeerOrMachineAndAfterSignalsOnly) {
   for (int code = 0; code < 256; ++code) {
     const bool is_signal = code > 128 && code <= 192;
-    EXPECT_EQ(MayPass({.code = code, .signal = 0}), code == 4 || is_signal) << code;
+    EXPECT_EQ(MayPass({.code = code, .signal = 0}), code == 4 || code == 205 || is_signal) << code;
   }
   for (const int signal : {SIGHUP, SIGKILL, SIGSEGV, SIGABRT, SIGTERM}) {
     EXPECT_TRUE(MayPass({.code = 0, .signal = signal}));
@@ -41,6 +41,7 @@ TEST(ProcessExitTest, IsDescribedWithItsSignal) {
 
 TEST(ProcessExitTest, FailsWithTheExitCodeOrOneAfterASignal) {
   EXPECT_EQ(FailureCode({.code = 4, .signal = 0}), 4);
+  EXPECT_EQ(FailureCode({.code = 205, .signal = 0}), 4);
   EXPECT_EQ(FailureCode({.code = 137, .signal = 0}), 1);
   EXPECT_EQ(FailureCode({.code = 0, .signal = 9}), 1);
 }

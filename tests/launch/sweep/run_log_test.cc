@@ -74,6 +74,27 @@ TEST_F(RunLogTest, TellsWhereTheScriptEndedWorkersThatTookNoStep) {
   EXPECT_FALSE(losses[1].is_stalled);
 }
 
+TEST_F(RunLogTest, RemembersTheBeginningAndTheEndOfALongAttempt) {
+  RunLog log(file_, 0);
+  std::string lines = "resumed from step 40 of checkpoint x\n";
+  for (int step = 41; step <= 40'000; ++step) {
+    lines += "epoch 1  step " + std::to_string(step) + "/50000  loss 1.2345\n";
+  }
+  ASSERT_GT(lines.size(), std::size_t{1} << 20);  // more than is read, or kept, at a time
+  Add(lines + kLost + "\n");
+  const std::vector<RunLog::Loss> losses = log.TakeLosses();
+  ASSERT_EQ(losses.size(), 1U);
+  EXPECT_EQ(losses[0].steps, (AttemptSteps{40, 40'000}));
+}
+
+TEST_F(RunLogTest, PassesOverALineWithoutEnd) {
+  RunLog log(file_, 0);
+  Add(std::string((std::size_t{2} << 20) + 5, 'x'));
+  EXPECT_TRUE(log.TakeLosses().empty());
+  Add("\n" + std::string(kLost) + "\n");
+  EXPECT_EQ(log.TakeLosses().size(), 1U);
+}
+
 TEST_F(RunLogTest, WaitsForTheEndOfALine) {
   RunLog log(file_, 0);
   const std::string line = kLost;

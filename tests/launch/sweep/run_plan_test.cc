@@ -153,6 +153,20 @@ TEST_F(FinishedRunTest, PreparingRemovesAnEarlierResult) {
   EXPECT_EQ(testing::ReadText(other.config_file()), other.config);
 }
 
+TEST_F(FinishedRunTest, CheckpointsOfAnEarlierStartAreUsedWithoutNewOnes) {
+  std::filesystem::create_directories(run_.checkpoints());
+  EXPECT_THAT(RunArguments({"dcn_worker", "data", "cache"}, run_, 3, ""),
+              ::testing::IsSupersetOf({"--checkpoint-dir", run_.checkpoints().c_str(),
+                                       "--checkpoint-every", "0", "--resume"}));
+}
+
+TEST_F(FinishedRunTest, PreparingAgainWritesNothing) {
+  ASSERT_TRUE(PrepareRun(run_).ok());
+  const auto written = std::filesystem::last_write_time(run_.folder);
+  ASSERT_TRUE(PrepareRun(run_).ok());
+  EXPECT_EQ(std::filesystem::last_write_time(run_.folder), written);
+}
+
 TEST_F(FinishedRunTest, PreparingKeepsCheckpointsOfTheSameConfigurationOnly) {
   const std::filesystem::path checkpoint = run_.checkpoints() / "step-40" / "data";
   ASSERT_TRUE(PrepareRun(run_).ok());

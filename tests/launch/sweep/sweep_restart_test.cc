@@ -25,17 +25,7 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class SweepRestartTest : public FakeSweep {
- protected:
-  /// Waits, at most a minute, until the journal has that many entries of the event.
-  void AwaitEvents(const std::string& event, std::size_t count) const {
-    const auto deadline = std::chrono::steady_clock::now() + 60s;
-    while (!fs::exists(output_ / "journal.jsonl") || Events(event) < count) {
-      ASSERT_LT(std::chrono::steady_clock::now(), deadline);
-      std::this_thread::sleep_for(20ms);
-    }
-  }
-};
+using SweepRestartTest = FakeSweep;
 
 TEST_F(SweepRestartTest, StartsARunAgainThatLostAPeerTwice) {
   WriteExperiment("behaviour = 'lost'\ncode = 4\ntimes = 2\nonly-seed = 2\n");

@@ -97,6 +97,7 @@ TEST_F(SweepStallTest, AKilledSweepsNextStartKnowsHowFarItHadCome) {
     ASSERT_LT(std::chrono::steady_clock::now(), deadline);
     std::this_thread::sleep_for(20ms);
   }
+  AwaitEvents("started", 1);  // on a slow disk it comes later than the worker's steps
   sweep.Signal(SIGKILL);
   EXPECT_EQ(sweep.Wait().signal, SIGKILL);
   const CommandResult second = RunCommand(OneRun({}));
