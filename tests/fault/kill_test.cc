@@ -3,9 +3,9 @@
 //
 // A coordinator (dcn_sweep) runs a job of two workers and two servers with checkpoints. Each round
 // kills with SIGKILL a worker, a server, the coordinator (and starts it again), or all of them.
-// DCN_FAULT_KILLS=100 makes so many rounds (10), DCN_FAULT_SEED=7 repeats those of that seed, and
+// DCN_FAULT_KILLS=100 makes so many kills (10), DCN_FAULT_SEED=7 repeats those of that seed, and
 // DCN_FAULT_MINUTES=30 goes on for so long, with kills 2 to 10 s apart in one long run (soak.sh).
-// DCN_FAULT_ML1M_KILLS=20: so many rounds on MovieLens-1M (3), where DCN_ML1M_DIR names it.
+// DCN_FAULT_ML1M_KILLS=20: so many kills on MovieLens-1M (3), where DCN_ML1M_DIR names it.
 
 #include <algorithm>
 #include <chrono>
@@ -69,6 +69,12 @@ struct Workload {
 struct NewestCheckpoints {
   std::uint64_t begun = 0;
   std::uint64_t whole = 0;
+};
+
+// What came of a run with a kill.
+struct Round {
+  bool was_there = false;                                // the victim
+  std::optional<double> restart_seconds = std::nullopt;  // where something had to start again
 };
 
 class KillTest : public ::testing::Test {
@@ -207,8 +213,8 @@ class KillTest : public ::testing::Test {
   }
 
   // A run that loses `victim` at `moment`: what ExpectGoodEnd, kRestartSeconds and
-  // ExpectAtMostOneIntervalLost say. Prints how it went; the seconds of its restart, if any.
-  std::optional<double> RunWithKill(const std::string& victim, double moment) {
+  // ExpectAtMostOneIntervalLost say. Prints how it went.
+  Round RunWithKill(const std::string& victim, double moment) {
     fs::remove_all(output());
     const auto start = Clock::now();
     StartCoordinator();
@@ -217,13 +223,13 @@ class KillTest : public ::testing::Test {
     const auto kill = fs::file_time_type::clock::now();
     const bool was_there = Kill(victim);
     ExpectGoodEnd(start + kRoundEndsWithin);
-    if (HasFatalFailure()) return std::nullopt;
+    if (HasFatalFailure()) return {.was_there = was_there};
     const double took = Seconds(Clock::now() - start);
     const std::optional<double> restart = was_there ? RestartSeconds(kill) : std::nullopt;
     if (!restart) {
       fmt::print("{} after {:.3f} s ({}); ended after {:.1f} s\n", victim, moment,
                  was_there ? "it was not missed" : "there was none", took);
-      return std::nullopt;
+      return {.was_there = was_there};
     }
     fmt::print(
         "{} after {:.3f} s, with checkpoints of step {} begun and {} whole; went on from {} after "
@@ -231,13 +237,15 @@ class KillTest : public ::testing::Test {
         victim, moment, at_kill.begun, at_kill.whole, ResumedFrom(), *restart, took);
     EXPECT_LE(*restart, kRestartSeconds / (1 - stolen_.share())) << Logs();
     ExpectAtMostOneIntervalLost(at_kill);
-    return restart;
+    return {.was_there = true, .restart_seconds = restart};
   }
 
-  // Rounds with a kill each at a random moment of a run: of these, one after another, while they
-  // train; where none are given, of random ones from the coordinator's start on. Returns the
-  // restarts' seconds, and prints what they come to.
-  std::vector<double> KillInRounds(std::uint64_t rounds, const std::vector<std::string>& victims) {
+  // So many rounds with a kill each at a random moment of a run: of these, one after another, while
+  // they train; where none are given, of random ones from the coordinator's start on. A round whose
+  // victim was not there, or not any more, does not count. Returns the restarts' seconds, and
+  // prints what they come to.
+  std::vector<double> KillInRounds(std::uint64_t kills_wanted,
+                                   const std::vector<std::string>& victims) {
     const auto begin = Clock::now();
     StartCoordinator();
     ExpectGoodEnd(begin + kRoundEndsWithin);
@@ -246,15 +254,18 @@ class KillTest : public ::testing::Test {
     const double training = Result().at("train_seconds").get<double>();
     const double earliest = victims.empty() ? 0 : undisturbed - training;
     std::vector<double> restarts;
-    for (std::uint64_t round = 0; round < rounds && !HasFatalFailure(); ++round) {
+    std::uint64_t kills = 0;
+    for (std::uint64_t round = 0; kills < kills_wanted && !HasFatalFailure(); ++round) {
       const std::string victim = victims.empty() ? kVictims[random_() % std::size(kVictims)]
                                                  : victims[round % victims.size()];
       const double moment = std::uniform_real_distribution<double>(earliest, undisturbed)(random_);
       SCOPED_TRACE(fmt::format("round {}: {} after {:.3f} s", round, victim, moment));
       fmt::print("round {}: ", round);
-      const auto restart = RunWithKill(victim, moment);
+      const auto [was_there, restart] = RunWithKill(victim, moment);
+      if (was_there) ++kills;
       if (restart) restarts.push_back(*restart);
     }
+    fmt::print("{} kills\n", kills);
     if (restarts.empty()) return {};
     testing::PrintTimes("from a kill to the next step", restarts, stolen_);
     return restarts;
