@@ -233,9 +233,17 @@ Result<std::uint64_t> CheckpointFolder::RaiseEpoch(std::uint64_t seen) {
 }
 
 Status CheckpointFolder::MakeCheckpoint(const CheckpointName& name) const {
+  const fs::path folder = path_ / name.folder();
   std::error_code error;
-  fs::create_directory(path_ / name.folder(), error);
-  return error ? FolderError("cannot make the folder", path_ / name.folder(), error) : Status();
+  if (fs::create_directory(folder, error)) return Status();
+  if (error && error != std::errc::file_exists) {
+    return FolderError("cannot make the folder", folder, error);
+  }
+  return Error(
+      StatusCode::kAlreadyExists,
+      "cannot make the folder {}: it is there already, with another's files maybe; move it "
+      "away",
+      folder.string());
 }
 
 Status CheckpointFolder::Commit(const CheckpointName& name, std::string_view manifest) const {

@@ -66,7 +66,8 @@ class CheckpointFolder {
   /// written. kInvalidArgument, kUnavailable: as Open's.
   [[nodiscard]] Result<std::uint64_t> RaiseEpoch(std::uint64_t seen);
 
-  /// Makes the folder of a new checkpoint. Errors of the system, named.
+  /// Makes the folder of a new checkpoint. kAlreadyExists: something of that name is there, which
+  /// is left as it is. Other errors of the system, named.
   [[nodiscard]] Status MakeCheckpoint(const CheckpointName& name) const;
   /// Makes the checkpoint valid: its manifest, with the text given.
   [[nodiscard]] Status Commit(const CheckpointName& name, std::string_view manifest) const;

@@ -96,6 +96,15 @@ TEST_F(BackgroundCheckpointTest, AFolderThatCannotBeMadeIsNamed) {
   EXPECT_EQ(Outcome().code(), made.code());
 }
 
+TEST_F(BackgroundCheckpointTest, AFolderThatIsThereAlreadyIsNeitherWrittenIntoNorRemoved) {
+  fs::create_directory(PathOf(10));
+  testing::WriteText(PathOf(10) / kManifestFile, "another's");
+  checkpoint_.emplace(folder_, CheckpointName{.step = 10, .epoch = 1}, 1);
+  ASSERT_EQ(checkpoint_->AwaitFolder(Clock::now() + 60s).code(), StatusCode::kAlreadyExists);
+  EXPECT_EQ(Outcome().code(), StatusCode::kAlreadyExists);
+  EXPECT_EQ(testing::ReadText(PathOf(10) / kManifestFile), "another's");
+}
+
 TEST_F(BackgroundCheckpointTest, AFolderThatHangsIsNotWaitedForAndGoesOnceTheDiskAnswers) {
   HangingDisk disk("mkdir", "step-");
   checkpoint_.emplace(folder_, CheckpointName{.step = 10, .epoch = 1}, 1);

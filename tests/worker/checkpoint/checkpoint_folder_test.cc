@@ -69,6 +69,21 @@ TEST(CheckpointFolderTest, ListsWhatIsCommittedNewestFirst) {
   EXPECT_EQ(ListCheckpoints(place.path() / "none").status().code(), StatusCode::kNotFound);
 }
 
+TEST(CheckpointFolderTest, ACheckpointIsMadeInNoFolderThatIsThereAlready) {
+  const TemporaryFolder place;
+  const CheckpointFolder folder = Open(place.path());
+  const CheckpointName name = {10, 1};
+  const std::filesystem::path there = place.path() / name.folder();
+  Make(folder, name);
+  const Status again = folder.MakeCheckpoint(name);
+  EXPECT_EQ(again.code(), StatusCode::kAlreadyExists);
+  EXPECT_THAT(again.message(), HasSubstr(there.string() + ": it is there already"));
+  EXPECT_EQ(ReadText(there / "shard-0-of-1.safetensors"), "rows");
+  EXPECT_THAT(List(place.path()), ElementsAre(name));
+  WriteText(place.path() / CheckpointName{20, 1}.folder(), "a file");
+  EXPECT_EQ(folder.MakeCheckpoint({20, 1}).code(), StatusCode::kAlreadyExists);
+}
+
 TEST(CheckpointFolderTest, KeepsTheNewestAndClearsWhatEarlierLivesBegan) {
   const TemporaryFolder place;
   const CheckpointFolder folder = Open(place.path());
