@@ -1,21 +1,24 @@
 // kill -9 at the system calls of a checkpoint write: whatever is on the disk then, every load gives
-// the old checkpoint or the new one, and the run that goes on from it comes to the same answer.
+// the old checkpoint up to the commit and the new one after it, and the run that goes on from it
+// comes to the same answer.
 //
 // An undisturbed run shows which calls there are, on which files, from the taking of the folder to
-// the removal of what is too old. Some of them, spread evenly, are killed at; all of them with
-// DCN_FAULT_FULL=1 tests/fault/repeat.sh checkpoint_write.
-#include <algorithm>
+// the removal of what is too old. A sample of them with each kind of call on each kind of file is
+// killed at; all of them with DCN_FAULT_FULL=1 tests/fault/repeat.sh checkpoint_write.
 #include <csignal>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/fault/kill_plan.h"
 #include "tests/testing/checkpointed_run.h"
 #include "tests/testing/command.h"
 #include "tests/testing/distributed_run.h"
@@ -28,24 +31,15 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::CommandResult;
-using testing::FileCall;
+using testing::KillPlace;
 using testing::RunCommand;
 using testing::ServerProcess;
+using testing::TracedCall;
 using testing::WorkerCommandLine;
 
 // The run that is killed ends at this step, the one after it at the next.
 constexpr std::uint64_t kKilledSteps = 20;
 constexpr std::uint64_t kSteps = 30;
-
-// At most `count` of the calls, evenly spread, the first and the last among them.
-std::vector<FileCall> Sample(std::vector<FileCall> calls, std::size_t count) {
-  if (std::getenv("DCN_FAULT_FULL") != nullptr || calls.size() <= count) return calls;
-  std::vector<FileCall> sample;
-  for (std::size_t i = 0; i < count; ++i) {
-    sample.push_back(calls[i * (calls.size() - 1) / (count - 1)]);
-  }
-  return sample;
-}
 
 class CheckpointWrite : public ::testing::Test {
  protected:
@@ -69,21 +63,35 @@ class CheckpointWrite : public ::testing::Test {
     return WorkerCommandLine(0, arguments);
   }
 
-  // What an undisturbed worker does in the folder of checkpoints.
-  std::vector<FileCall> CallsOfTheWorker() {
+  // Where an undisturbed worker that begins with the base can be killed.
+  std::vector<KillPlace> PlacesOfTheWorker(std::uint64_t base_step) {
     testing::ReplaceFolder(base_, checkpoints_);
     const fs::path trace = folder_ / "trace";
     const CommandResult result =
         RunCommand(testing::TracedCommand(trace, Run(kKilledSteps, {"--shards", "2"})));
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    return testing::ReadFileCalls(trace, checkpoints_);
+    return PlacesIn(trace, base_step);
+  }
+  std::vector<KillPlace> PlacesIn(const fs::path& trace, std::uint64_t base_step) const {
+    const std::vector<TracedCall> calls = testing::ReadFileCalls(trace, checkpoints_);
+    std::vector<KillPlace> places = testing::PlanKills(calls, base_step);
+    for (const KillPlace& place : places) EXPECT_TRUE(place.loads.has_value()) << place.kind;
+    // What several threads do is killed at where it is done first. A folder that one more thread
+    // opens or syncs has the same in it at that thread's next call.
+    std::set<testing::FileCall> seen;
+    for (const TracedCall& call : calls) {
+      if (seen.insert(call.call).second) continue;
+      EXPECT_TRUE(call.call.name == "openat" || call.call.name == "fsync") << call.call.path;
+    }
+    fmt::print("{} calls, {} places to be killed at\n", calls.size(), places.size());
+    return places;
   }
 
   // After a kill: what loads, and what the run comes to that goes on from there.
-  void ExpectOldOrNew(std::uint64_t old_step, const std::vector<std::string>& more) {
+  void ExpectLoads(std::optional<std::uint64_t> step, const std::vector<std::string>& more) {
     const std::uint64_t loaded = testing::NewestStep(checkpoints_);
-    EXPECT_TRUE(loaded == old_step || loaded == kKilledSteps) << loaded;
-    ++(loaded == old_step ? loaded_old_ : loaded_new_);
+    EXPECT_EQ(loaded, step);
+    ++loaded_[loaded];
     const CommandResult result = RunCommand(Run(kSteps, more));
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(testing::DigestIn(result.out), oracle_) << result.err;
@@ -93,22 +101,27 @@ class CheckpointWrite : public ::testing::Test {
     EXPECT_EQ(testing::UnfinishedIn(checkpoints_), "");
   }
 
-  void KillTheWorker(const std::vector<FileCall>& calls, std::uint64_t old_step) {
-    for (const FileCall& call : calls) {
-      SCOPED_TRACE(fmt::format("killed at {} {} of {}", call.name, call.nth, call.path));
+  void KillTheWorker(const std::vector<KillPlace>& places) {
+    for (const KillPlace& place : places) {
+      SCOPED_TRACE(Describe(place));
       testing::ReplaceFolder(base_, checkpoints_);
       const CommandResult killed =
-          RunCommand(testing::CommandKilledAt(call, Run(kKilledSteps, {"--shards", "2"})));
+          RunCommand(testing::CommandKilledAt(place.call, Run(kKilledSteps, {"--shards", "2"})));
       EXPECT_EQ(killed.signal, SIGKILL) << killed.err;
-      ExpectOldOrNew(old_step, {"--shards", "2"});
+      ExpectLoads(place.loads, {"--shards", "2"});
     }
   }
+  static std::string Describe(const KillPlace& place) {
+    return fmt::format("killed at {} {} of {}", place.call.name, place.call.nth, place.call.path);
+  }
 
-  void Report(const std::string& what, std::size_t kills, std::size_t calls) const {
-    fmt::print(
-        "{}: killed at {} of {} system calls; the old checkpoint loaded {} times, the new "
-        "one {} times\n",
-        what, kills, calls, loaded_old_, loaded_new_);
+  void Report(const std::string& what, std::size_t kills, std::size_t places) const {
+    fmt::print("{}: killed at {} of {} places\n", what, kills, places);
+    for (const auto& [step, times] : loaded_) {
+      fmt::print("  {}: loaded {} times\n",
+                 step == 0 ? "no checkpoint" : fmt::format("the checkpoint of step {}", step),
+                 times);
+    }
   }
 
   testing::TemporaryFolder temporary_;
@@ -116,72 +129,28 @@ class CheckpointWrite : public ::testing::Test {
   const fs::path base_ = folder_ / "base";
   const fs::path checkpoints_ = folder_ / "checkpoints";
   std::string oracle_;
-  int loaded_old_ = 0;
-  int loaded_new_ = 0;
+  std::map<std::uint64_t, int> loaded_;  // how often, by step
 };
 
-TEST_F(CheckpointWrite, AWorkerKilledAtAnyCallLeavesTheOldOrTheNewCheckpoint) {
+TEST_F(CheckpointWrite, AWorkerKilledLeavesTheOldCheckpointUpToTheCommitAndThenTheNewOne) {
   MakeBase();
-  const std::vector<FileCall> calls = CallsOfTheWorker();
-  ASSERT_GE(calls.size(), 100U);
-  const std::vector<FileCall> sample = Sample(calls, 16);
-  KillTheWorker(sample, 10);
-  Report("worker", sample.size(), calls.size());
-  EXPECT_GT(loaded_old_, 0);
-  EXPECT_GT(loaded_new_, 0);
+  const std::vector<KillPlace> places = PlacesOfTheWorker(10);
+  ASSERT_GE(places.size(), 100U);
+  const std::vector<KillPlace> sample = testing::SampleOfKinds(places);
+  KillTheWorker(sample);
+  Report("worker", sample.size(), places.size());
+  EXPECT_GT(loaded_[10], 0);
+  EXPECT_GT(loaded_[20], 0);
 }
 
-TEST_F(CheckpointWrite, AWorkerKilledAtTheCommitLeavesTheOldOrTheNewCheckpoint) {
-  MakeBase();
-  std::vector<FileCall> calls = CallsOfTheWorker();
-  std::erase_if(calls, [](const FileCall& call) {
-    return call.path.find("manifest.json") == std::string::npos && call.name != "rename" &&
-           call.name != "mkdir" && call.name != "rmdir";
-  });
-  ASSERT_GE(calls.size(), 10U);
-  KillTheWorker(calls, 10);
-  Report("commit", calls.size(), calls.size());
-  EXPECT_GT(loaded_old_, 0);
-  EXPECT_GT(loaded_new_, 0);
-}
-
-TEST_F(CheckpointWrite, AWorkerKilledInItsFirstCheckpointLeavesNoneOrAWholeOne) {
-  const std::vector<FileCall> calls = CallsOfTheWorker();
-  ASSERT_GE(calls.size(), 100U);
-  const std::vector<FileCall> sample = Sample(calls, 8);
-  for (const FileCall& call : sample) {
-    SCOPED_TRACE(fmt::format("killed at {} {} of {}", call.name, call.nth, call.path));
-    testing::ReplaceFolder(base_, checkpoints_);
-    const CommandResult killed =
-        RunCommand(testing::CommandKilledAt(call, Run(kKilledSteps, {"--shards", "2"})));
-    EXPECT_EQ(killed.signal, SIGKILL) << killed.err;
-    const std::uint64_t loaded = testing::NewestStep(checkpoints_);
-    // The run makes two checkpoints, of which it keeps one.
-    ExpectOldOrNew(loaded == 10 ? 10 : 0, {"--shards", "2"});
-  }
-  Report("first checkpoint", sample.size(), calls.size());
-}
-
-TEST_F(CheckpointWrite, EveryLevelOfANewFolderIsSyncedBeforeItsFirstCheckpoint) {
-  const fs::path trace = folder_ / "trace";
-  const fs::path made = folder_ / "a" / "b" / "c";
-  const CommandResult result = RunCommand(testing::TracedCommand(
-      trace, WorkerCommandLine(0, testing::CheckpointedRun(made, 10, {"--shards", "2"}))));
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  const std::vector<FileCall> calls = testing::ReadFileCalls(trace, folder_);
-  const auto place = [&](const std::string& name, const fs::path& path) {
-    const auto is_it = [&](const FileCall& call) {
-      return call.name == name && call.path == path.string();
-    };
-    const auto found = std::ranges::find_if(calls, is_it);
-    EXPECT_NE(found, calls.end()) << name << " of " << path;
-    return found - calls.begin();
-  };
-  for (const fs::path& level : {folder_ / "a", folder_ / "a" / "b", made}) {
-    EXPECT_GT(place("fsync", level.parent_path()), place("mkdir", level)) << level;
-    EXPECT_LT(place("fsync", level.parent_path()),
-              place("mkdir", testing::CheckpointPath(made, 10, 1)));
-  }
+// The run makes two checkpoints, of which it keeps one.
+TEST_F(CheckpointWrite, AWorkerKilledBeforeItsFirstCommitLeavesNoneAndThenAWholeOne) {
+  const std::vector<KillPlace> places = PlacesOfTheWorker(0);
+  ASSERT_GE(places.size(), 100U);
+  const std::vector<KillPlace> sample = testing::SampleAroundCommits(places, 3);
+  KillTheWorker(sample);
+  Report("first checkpoint", sample.size(), places.size());
+  for (const std::uint64_t step : {0U, 10U, 20U}) EXPECT_GT(loaded_[step], 0) << step;
 }
 
 // A job with two servers, the second of which is killed.
@@ -200,7 +169,8 @@ class ServerCheckpointWrite : public CheckpointWrite {
   std::unique_ptr<ServerProcess> second_;
 };
 
-TEST_F(ServerCheckpointWrite, AServerKilledAtAnyCallLeavesTheOldOrTheNewCheckpoint) {
+// The commit waits for the server's last call.
+TEST_F(ServerCheckpointWrite, AServerKilledAtAnyCallLeavesTheOldCheckpoint) {
   MakeBase();
   testing::ReplaceFolder(base_, checkpoints_);
   const fs::path trace = folder_ / "trace";
@@ -210,15 +180,15 @@ TEST_F(ServerCheckpointWrite, AServerKilledAtAnyCallLeavesTheOldOrTheNewCheckpoi
   const CommandResult undisturbed = RunCommand(Run(kKilledSteps, Servers()));
   ASSERT_EQ(undisturbed.exit_code, 0) << undisturbed.err;
   EXPECT_EQ(second_->Stop(SIGTERM).exit_code, 0);
-  const std::vector<FileCall> calls = testing::ReadFileCalls(trace, checkpoints_);
-  ASSERT_GE(calls.size(), 20U);
+  const std::vector<KillPlace> places = PlacesIn(trace, 10);
+  ASSERT_GE(places.size(), 20U);
 
-  const std::vector<FileCall> sample = Sample(calls, 8);
-  for (const FileCall& call : sample) {
-    SCOPED_TRACE(fmt::format("killed at {} {} of {}", call.name, call.nth, call.path));
+  const std::vector<KillPlace> sample = testing::SampleOfKinds(places);
+  for (const KillPlace& place : sample) {
+    SCOPED_TRACE(Describe(place));
     testing::ReplaceFolder(base_, checkpoints_);
     StartServers([&](const std::vector<std::string>& command) {
-      return testing::CommandKilledAt(call, command);
+      return testing::CommandKilledAt(place.call, command);
     });
     const CommandResult lost = RunCommand(Run(kKilledSteps, Servers()));
     EXPECT_EQ(lost.exit_code, 4) << lost.err;
@@ -227,10 +197,9 @@ TEST_F(ServerCheckpointWrite, AServerKilledAtAnyCallLeavesTheOldOrTheNewCheckpoi
     // The first server still has what it had; the second one begins anew.
     second_ = std::make_unique<ServerProcess>(
         folder_, "second", std::vector<std::string>{"--checkpoint-root", folder_});
-    ExpectOldOrNew(10, Servers());
+    ExpectLoads(place.loads, Servers());
   }
-  Report("server", sample.size(), calls.size());
-  EXPECT_GT(loaded_old_, 0);
+  Report("server", sample.size(), places.size());
 }
 
 }  // namespace

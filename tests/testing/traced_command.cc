@@ -20,7 +20,8 @@ namespace {
 
 // What a program does to files that can be seen afterwards; openat, since it makes some.
 constexpr const char* kCalls =
-    "openat,write,pwrite64,ftruncate,fsync,rename,mkdir,unlink,unlinkat,rmdir";
+    "openat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,fsync,rename,mkdir,unlink,unlinkat,"
+    "rmdir";
 
 // For a shell; kOwnProcess becomes the shell's own number, which is the command's.
 std::string Quote(const std::string& text) {
@@ -63,6 +64,46 @@ std::optional<std::string> PathIn(std::string_view name, std::string_view argume
   return std::string(arguments.substr(begin + 1, end - begin - 1));
 }
 
+// The other path of a rename.
+std::string SecondPathIn(std::string_view arguments) {
+  const std::size_t end = arguments.rfind('"');
+  if (end == std::string_view::npos || end == 0) return {};
+  const std::size_t begin = arguments.rfind('"', end - 1);
+  if (begin == std::string_view::npos) return {};
+  return std::string(arguments.substr(begin + 1, end - begin - 1));
+}
+
+// Of a line of a trace that has the call's result: "-1" is a failure, "?" one that never returned.
+bool HasSucceeded(std::string_view line) {
+  const std::size_t result = line.rfind(" = ");
+  if (result == std::string_view::npos) return false;
+  const std::string_view value = line.substr(result + 3);
+  return !value.starts_with('-') && !value.starts_with('?');
+}
+
+// The beginning of a call on a path, from its name on: "fsync(4</a/b>) = 0". Ends of threads
+// ("+++") are none.
+std::optional<TracedCall> ParseCall(std::string_view line) {
+  const std::size_t bracket = line.find('(');
+  if (bracket == std::string_view::npos || line.starts_with('+')) return std::nullopt;
+  TracedCall call;
+  call.call.name = line.substr(0, bracket);
+  call.arguments = line.substr(bracket);
+  std::optional<std::string> path = PathIn(call.call.name, call.arguments);
+  if (!path) return std::nullopt;
+  call.call.path = *std::move(path);
+  if (call.call.name == "rename") call.target = SecondPathIn(call.arguments);
+  return call;
+}
+
+std::string WithOwnNumber(std::string path, const std::string& own) {
+  const std::string number = "." + own + ".";
+  if (const std::size_t place = path.find(number); place != std::string::npos) {
+    path.replace(place, number.size(), fmt::format(".{}.", kOwnProcess));
+  }
+  return path;
+}
+
 // Microseconds; an hour: longer than any test takes.
 constexpr const char* kForEver = "3600000000";
 
@@ -90,35 +131,44 @@ std::string WhyNoTracing() {
 
 std::vector<std::string> TracedCommand(const std::filesystem::path& trace,
                                        const std::vector<std::string>& command) {
-  return UnderStrace(fmt::format("-y -o {} -e trace={}", Quote(trace), kCalls), command);
+  return UnderStrace(fmt::format("-y -s 256 -o {} -e trace={}", Quote(trace), kCalls), command);
 }
 
-std::vector<FileCall> ReadFileCalls(const std::filesystem::path& trace,
-                                    const std::filesystem::path& folder) {
+std::vector<TracedCall> ReadFileCalls(const std::filesystem::path& trace,
+                                      const std::filesystem::path& folder) {
   std::ifstream file(trace);
   std::string own;  // the first thread's number is the program's
   std::map<std::tuple<std::string, std::string, std::string>, int> counts;  // by thread, call, path
-  std::vector<FileCall> calls;
-  for (std::string line; std::getline(file, line);) {
+  std::map<std::string, std::size_t> unfinished;  // by thread, the place in `calls`
+  std::vector<TracedCall> calls;
+  std::size_t place = 0;
+  for (std::string line; std::getline(file, line); ++place) {
     const std::size_t blank = line.find(' ');
     const std::size_t begin = line.find_first_not_of(' ', blank);
-    const std::size_t bracket = line.find('(', begin);
-    // Second halves of calls ("<... fsync resumed>") and ends of threads ("+++") begin otherwise.
-    if (bracket == std::string::npos || line[begin] == '<' || line[begin] == '+') continue;
+    if (begin == std::string::npos) continue;
     const std::string thread = line.substr(0, blank);
     if (own.empty()) own = thread;
-    const std::string name = line.substr(begin, bracket - begin);
-    std::optional<std::string> path = PathIn(name, std::string_view(line).substr(bracket));
-    if (!path || !IsWithin(*path, folder)) continue;
-    const std::string number = "." + own + ".";
-    if (const std::size_t place = path->find(number); place != std::string::npos) {
-      path->replace(place, number.size(), fmt::format(".{}.", kOwnProcess));
+    if (line[begin] == '<') {  // the second half of a call: "<... fsync resumed>) = 0"
+      const auto first_half = unfinished.find(thread);
+      if (first_half == unfinished.end()) continue;
+      calls[first_half->second].end = place;
+      calls[first_half->second].has_succeeded = HasSucceeded(line);
+      unfinished.erase(first_half);
+      continue;
     }
-    const int nth = ++counts[{thread, name, *path}];
-    FileCall call = {.name = name, .path = *path, .nth = nth};
-    if (std::find(calls.begin(), calls.end(), call) == calls.end()) {
-      calls.push_back(std::move(call));
+    std::optional<TracedCall> call = ParseCall(std::string_view(line).substr(begin));
+    if (!call || !IsWithin(call->call.path, folder)) continue;
+    call->call.path = WithOwnNumber(call->call.path, own);
+    call->call.nth = ++counts[{thread, call->call.name, call->call.path}];
+    call->thread = thread;
+    call->begin = place;
+    if (line.ends_with("<unfinished ...>")) {
+      unfinished[thread] = calls.size();
+    } else {
+      call->end = place;
+      call->has_succeeded = HasSucceeded(line);
     }
+    calls.push_back(*std::move(call));
   }
   return calls;
 }

@@ -2,6 +2,8 @@
 // files, and a kill, an error or a hang at one of them.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <sys/types.h>
@@ -27,10 +29,21 @@ inline constexpr const char* kOwnProcess = "{pid}";
 std::vector<std::string> TracedCommand(const std::filesystem::path& trace,
                                        const std::vector<std::string>& command);
 
-/// The calls in such a trace that change something at or below `folder`, or open it; in the order
-/// in which they began, and each once, whichever thread made it.
-std::vector<FileCall> ReadFileCalls(const std::filesystem::path& trace,
-                                    const std::filesystem::path& folder);
+/// A call as a trace has it.
+struct TracedCall {
+  FileCall call;
+  std::string thread;     // its number
+  std::string target;     // of a rename
+  std::string arguments;  // as strace writes them, data shortened
+  std::size_t begin = 0;  // where in the trace it began and had returned
+  std::size_t end = SIZE_MAX;
+  bool has_succeeded = false;
+};
+
+/// All calls in such a trace that change something at or below `folder`, or open it, in the order
+/// in which they began.
+std::vector<TracedCall> ReadFileCalls(const std::filesystem::path& trace,
+                                      const std::filesystem::path& folder);
 
 /// `command`, killed (SIGKILL) on its way into the call, before anything of it is done.
 std::vector<std::string> CommandKilledAt(const FileCall& call,
