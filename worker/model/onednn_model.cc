@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -117,7 +118,7 @@ OnednnModel<Operand>::OnednnModel(const ModelSpec& spec, int threads, std::size_
   for (int thread = 0; thread < threads; ++thread) workspaces_.push_back(MakeWorkspace());
 }
 
-const DenseParameter& Find(const std::vector<DenseParameter>& parameters, const std::string& name) {
+const DenseParameter& Find(const std::vector<DenseParameter>& parameters, std::string_view name) {
   const auto found = std::find_if(parameters.begin(), parameters.end(),
                                   [&](const DenseParameter& p) { return p.name == name; });
   DCN_CHECK(found != parameters.end());
