@@ -69,7 +69,7 @@ Result<std::unique_ptr<MpiSession>> MpiSession::Start(std::chrono::milliseconds 
   if (granted < MPI_THREAD_FUNNELED) {
     return Error(StatusCode::kInternal,
                  "this MPI library grants thread level {}, and MPI_THREAD_FUNNELED ({}) is needed",
-                 granted, MPI_THREAD_FUNNELED);
+                 granted, static_cast<int>(MPI_THREAD_FUNNELED));
   }
   std::unique_ptr<MpiSession> session(new MpiSession(timeout));
   DCN_RETURN_IF_ERROR(

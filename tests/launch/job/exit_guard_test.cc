@@ -1,5 +1,6 @@
 #include "launch/job/exit_guard.h"
 
+#include <cstdlib>
 #include <thread>
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 #include "launch/report/summary.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
