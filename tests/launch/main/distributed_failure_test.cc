@@ -141,11 +141,10 @@ TEST_F(DistributedFailure, AServerThatStartsAfterTheWorkersIsWaitedFor) {
 
 TEST_F(DistributedFailure, AWorkerThatStartsLateIsWaitedFor) {
   const std::vector<std::string> arguments = LongRun({"--max-steps", "5"});
-  std::vector<std::string> command = testing::WorkerCommandLine(1, arguments);
-  command.insert(command.end(), {":", "-np", "1", "sh", "-c", "sleep 1; exec \"$@\"", "late"});
-  const std::vector<std::string> second = testing::WorkerCommandLine(0, arguments);
-  command.insert(command.end(), second.begin(), second.end());
-  const CommandResult late = testing::RunCommand(command);
+  const std::vector<std::string> command = testing::WorkerCommandLine(0, arguments);
+  std::vector<std::string> second = command;
+  second.insert(second.begin(), {"sh", "-c", "sleep 1; exec \"$@\"", "late"});
+  const CommandResult late = testing::RunCommand(testing::TwoRanks(command, second));
   EXPECT_EQ(late.exit_code, 0) << late.err;
   const CommandResult alone = testing::RunCommand(testing::WorkerCommandLine(0, arguments));
   EXPECT_EQ(testing::DigestIn(late.out), testing::DigestIn(alone.out));
@@ -153,9 +152,7 @@ TEST_F(DistributedFailure, AWorkerThatStartsLateIsWaitedFor) {
 
 TEST_F(DistributedFailure, AWorkerThatDoesNotStartEndsTheOthersWithinTheConnectTimeout) {
   const std::vector<std::string> arguments = LongRun({"--connect-timeout", "1"});
-  std::vector<std::string> command = testing::WorkerCommandLine(1, arguments);
-  command.insert(command.end(), {":", "-np", "1", "sleep", "1000"});
-  StartRun(command);
+  StartRun(testing::TwoRanks(testing::WorkerCommandLine(0, arguments), {"sleep", "1000"}));
   EXPECT_THAT(ExpectEnd(4), HasSubstr("not all ranks are there within 1000 ms"));
 }
 

@@ -245,11 +245,8 @@ TEST_F(Distributed, RefusesRanksThatWouldNotTrainTheSame) {
       {SmallRun(), {"--help"}, {"trains: true on rank 0, false on rank 1"}},
   };
   for (const auto& pair : pairs) {
-    std::vector<std::string> command = testing::WorkerCommandLine(1, pair[0]);
-    const std::vector<std::string> second = testing::WorkerCommandLine(0, pair[1]);
-    command.insert(command.end(), {":", "-np", "1"});
-    command.insert(command.end(), second.begin(), second.end());
-    const CommandResult run = testing::RunCommand(command);
+    const CommandResult run = testing::RunCommand(testing::TwoRanks(
+        testing::WorkerCommandLine(0, pair[0]), testing::WorkerCommandLine(0, pair[1])));
     EXPECT_EQ(run.exit_code, 2) << run.err;
     for (const std::string& text : pair[2]) EXPECT_THAT(run.err, HasSubstr(text));
   }
@@ -258,11 +255,10 @@ TEST_F(Distributed, RefusesRanksThatWouldNotTrainTheSame) {
 // Two ranks, of which the second has this in its environment.
 CommandResult RunWithOddRank(const std::string& variable,
                              const std::vector<std::string>& arguments) {
-  std::vector<std::string> command = testing::WorkerCommandLine(1, arguments);
-  const std::vector<std::string> second = testing::WorkerCommandLine(0, arguments);
-  command.insert(command.end(), {":", "-np", "1", "env", variable});
-  command.insert(command.end(), second.begin(), second.end());
-  return testing::RunCommand(command);
+  const std::vector<std::string> command = testing::WorkerCommandLine(0, arguments);
+  std::vector<std::string> odd = command;
+  odd.insert(odd.begin(), {"env", variable});
+  return testing::RunCommand(testing::TwoRanks(command, odd));
 }
 
 TEST_F(Distributed, RefusesRanksThatComputeWithOtherInstructions) {
@@ -288,11 +284,9 @@ TEST_F(Distributed, RefusesCopiesOfItselfThatMpiDoesNotKnow) {
 }
 
 TEST_F(Distributed, NamesTheRankThatFailed) {
-  std::vector<std::string> command = testing::WorkerCommandLine(1, SmallRun());
-  const std::vector<std::string> second = testing::WorkerCommandLine(0, {"--data", path("absent")});
-  command.insert(command.end(), {":", "-np", "1"});
-  command.insert(command.end(), second.begin(), second.end());
-  const CommandResult run = testing::RunCommand(command);
+  const CommandResult run = testing::RunCommand(
+      testing::TwoRanks(testing::WorkerCommandLine(0, SmallRun()),
+                        testing::WorkerCommandLine(0, {"--data", path("absent")})));
   EXPECT_EQ(run.exit_code, 3) << run.err;
   EXPECT_THAT(run.err, HasSubstr("dcn_worker: rank 1: "));
 }
