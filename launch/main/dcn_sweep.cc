@@ -117,11 +117,11 @@ Result<int> Run(const SweepCommandOptions& options, const sweep::BlockedSignals&
   sweep::ProgressDisplay display(stdout, ::isatty(STDERR_FILENO) != 0 ? stderr : nullptr);
   display.Print(DescribeSweep(experiment, runs.size(), sweep_options));
   const sweep::SweepEnd end = sweep::RunSweep(runs, sweep_options, signals, journal, display);
-  DCN_RETURN_IF_ERROR(Report(folder.path()));
-  if (!end.message.empty()) {
-    std::fflush(stdout);
-    fmt::print(stderr, "dcn_sweep: {}\n", end.message);
-  }
+  const Status reported = Report(folder.path());
+  std::fflush(stdout);
+  if (!end.message.empty()) fmt::print(stderr, "{}: {}\n", kName, end.message);
+  if (end.exit_code == kExitDone) DCN_RETURN_IF_ERROR(reported);
+  if (!reported.ok()) fmt::print(stderr, "{}: {}\n", kName, reported.message());
   return end.exit_code;
 }
 

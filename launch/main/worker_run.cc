@@ -1,6 +1,7 @@
 #include "launch/main/worker_run.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -36,6 +38,11 @@
 
 namespace dcn::launch {
 namespace {
+
+// Between the tries to write the results, some of which other ranks wait for.
+constexpr std::array kOutputWaits = {std::chrono::seconds(1), std::chrono::seconds(2),
+                                     std::chrono::seconds(4), std::chrono::seconds(8),
+                                     std::chrono::seconds(15)};
 
 struct Outcome {
   double startup_seconds = 0;
@@ -343,6 +350,20 @@ Status WriteOutput(const WorkerSetup& setup, const Outcome& outcome,
   return output::WriteResult(folder, result);
 }
 
+// A full disk may be made room on, and all that the run has learned is in memory: what cannot be
+// written is tried again, with new files.
+Status WriteOutputPatiently(const WorkerSetup& setup, const Outcome& outcome,
+                            const output::RunResult& result) {
+  for (const std::chrono::seconds wait : kOutputWaits) {
+    const Status written = WriteOutput(setup, outcome, result);
+    if (written.ok()) return written;
+    spdlog::warn("the results are not written: {}; trying again in {} s", written.message(),
+                 wait.count());
+    std::this_thread::sleep_for(wait);
+  }
+  return WriteOutput(setup, outcome, result);
+}
+
 }  // namespace
 
 Status RunWorker(const WorkerSetup& setup, job::JobRanks& ranks, RunStop& stop,
@@ -359,7 +380,7 @@ Status RunWorker(const WorkerSetup& setup, job::JobRanks& ranks, RunStop& stop,
                     "{} s, the disk does not answer",
                     setup.options.output, std::chrono::seconds(job::kPatience).count()),
         kExitFailed);
-    DCN_RETURN_IF_ERROR(WriteOutput(setup, outcome, result));
+    DCN_RETURN_IF_ERROR(WriteOutputPatiently(setup, outcome, result));
   }
   fmt::print("test RMSE {:.4f}  ({:.0f} rows/s, {:.2f} s training)\nparameter digest {}\n",
              result.test_rmse, result.train_rows_per_second, result.train_seconds,

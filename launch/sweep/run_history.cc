@@ -9,8 +9,7 @@ LastNews NewsOf(const json& event, const json& entry) {
   if (event == "started") return LastNews::kUnderWay;
   // Workers that their script starts again have no "started" of their own.
   if (event == "restarted" && entry.contains("by_script")) return LastNews::kUnderWay;
-  if (event == "restarted" || event == "stopped" || event == "lost") return LastNews::kLeft;
-  return LastNews::kEnded;
+  return event == "finished" ? LastNews::kEnded : LastNews::kLeft;
 }
 
 /// An attempt that took no step says nothing of it.
@@ -35,6 +34,7 @@ std::map<RunName, RunNews> ReadRunHistory(const std::vector<json>& entries) {
     const auto seed = entry.find("seed");
     if (event == entry.end() || variant == entry.end() || seed == entry.end()) continue;
     if (!variant->is_string() || !seed->is_number_unsigned()) continue;
+    if (*event == "not started") continue;  // it is as it was
     RunNews& run = history[{variant->get<std::string>(), seed->get<std::uint64_t>()}];
     run.news = NewsOf(*event, entry);
     TakeLastStep(entry, run);

@@ -14,8 +14,8 @@ namespace dcn::sweep {
 /// How the journal leaves a run.
 enum class LastNews {
   kUnderWay,  // it was started and nothing ended it: dcn_sweep itself was lost meanwhile
-  kLeft,      // it was stopped, or waited to be started again
-  kEnded,     // it finished or failed
+  kLeft,      // it failed, was stopped, or waited to be started again
+  kEnded,     // it finished
 };
 
 struct RunNews {

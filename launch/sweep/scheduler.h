@@ -64,6 +64,8 @@ class Scheduler {
   [[nodiscard]] std::optional<Moment> next_start() const;
   [[nodiscard]] bool stopping() const { return stopping_; }
   [[nodiscard]] int running_count() const { return running_count_; }
+  /// Whether, beside one that was just handed out, a run is running or was not handed out so far.
+  [[nodiscard]] bool has_others() const { return running_count_ > 1 || !waiting_.empty(); }
   [[nodiscard]] std::size_t done_count() const { return done_count_; }
   [[nodiscard]] std::size_t run_count() const { return runs_.size(); }
   /// How often a run has been started again.

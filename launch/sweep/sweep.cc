@@ -93,6 +93,10 @@ class Session {
     Stopwatch watch;           // of the workers' last start
     std::size_t attempts = 0;  // of the workers, before that
   };
+  struct NoStarts {
+    int all = 0;
+    int while_alone = 0;  // no other run was running or yet to start
+  };
 
   void Begin() {
     const WorkerCommand& worker = options_.worker;
@@ -153,6 +157,7 @@ class Session {
           processes_.Start(*next, is_continued, scheduler_.restarts_left(*next), step_files);
       if (process.ok()) {
         held_since_.erase(*next);
+        no_starts_.erase(*next);
         if (is_script()) {
           scripts_.erase(*next);
           scripts_.try_emplace(*next, runs_[*next].log_file(), log_bytes);
@@ -161,7 +166,7 @@ class Session {
       } else if (process.status().code() == StatusCode::kUnavailable) {
         TakeHeldRun(*next, process.status());
       } else {
-        TakeNoStart(*next, process.status(), true);
+        TakeNoStart(*next, process.status());
       }
     }
   }
@@ -194,48 +199,46 @@ class Session {
       scheduler_.Postpone(run, Now() + kLockInterval);
       return;
     }
-    const Status held =
-        Error(StatusCode::kAlreadyExists,
-              "{} is still in use by what {} started, after {} s; end it, and start again",
-              runs_[run].folder.string(), status.message(), kLockPatience.count() / 1000);
-    TakeNoStart(run, held, false);
+    TakeNoStart(run,
+                Error(StatusCode::kAlreadyExists,
+                      "{} is still in use by what {} started, after {} s; end it, and start again",
+                      runs_[run].folder.string(), status.message(), kLockPatience.count() / 1000));
   }
 
-  /// A run that could not be started, as where the disk is full. The others go on; where it may
-  /// pass, the run tries again like one that was lost.
-  void TakeNoStart(std::size_t run, const Status& status, bool may_pass) {
-    const ProcessExit exit{.code = may_pass ? kExitLostPeer : kExitFailed, .signal = 0};
+  /// A run that could not be started, as where the disk is full. It is tried again, each time after
+  /// a longer wait: as long as others run or have not been tried, and max_restarts times more.
+  void TakeNoStart(std::size_t run, const Status& status) {
+    NoStarts& no_starts = no_starts_[run];
+    ++no_starts.all;
+    if (!scheduler_.has_others()) ++no_starts.while_alone;
+    const PlannedRun& planned = runs_[run];
     const std::string reason = "could not be started: " + status.message();
-    // It took no step, and what the attempt before it took is still to be repeated.
-    const AttemptSteps steps{.is_exact = true};
-    switch (scheduler_.Finish(run, exit, Now())) {
-      case Verdict::kRestart:
-        TakeRestart(run, reason, 0, scheduler_.restart_delay(run), steps, false);
-        break;
-      case Verdict::kDone:
-      case Verdict::kFailed:
-      case Verdict::kStopped:
-        end_.exit_code =
-            status.code() == StatusCode::kInternal ? kExitFailed : kExitUnwritableOutput;
-        end_.message = fmt::format("{} seed {} {}", runs_[run].variant, runs_[run].seed, reason);
-        StopRuns();
-        Record(chronicle_.TakeFailed(run, reason, end_.exit_code, "", steps));
-        break;
+    if (no_starts.while_alone <= options_.max_restarts) {
+      const milliseconds wait = RestartDelay(no_starts.all);
+      display_.Print(fmt::format("{} seed {} {}; trying again in {} s", planned.variant,
+                                 planned.seed, reason,
+                                 std::chrono::duration<double>(wait).count()));
+      Record(chronicle_.TakeNoStart(run, reason, wait));
+      scheduler_.Postpone(run, Now() + wait);
+      return;
     }
+    static_cast<void>(scheduler_.Finish(run, {.code = kExitFailed, .signal = 0}, Now()));
+    end_.exit_code = status.code() == StatusCode::kInternal ? kExitFailed : kExitUnwritableOutput;
+    end_.message = fmt::format("{} seed {} {}", planned.variant, planned.seed, reason);
+    Record(chronicle_.TakeFailed(run, reason, end_.exit_code, "", {.is_exact = true}));
   }
 
   void TakeSignal(int signal) {
     if (signal == 0 || signal == SIGCHLD) return;
-    if (stop_time_) {  // told twice: no more grace
+    if (std::exchange(is_told_to_stop_, true)) {  // no more grace
       processes_.Kill();
       return;
     }
-    if (!scheduler_.stopping()) {
-      end_.exit_code = kExitStopped;
-      end_.message =
-          fmt::format("stopped by {}; finished runs are kept, the same command goes on from here",
-                      ::strsignal(signal));
-    }
+    if (scheduler_.stopping()) return;  // after a failure
+    end_.exit_code = kExitStopped;
+    end_.message =
+        fmt::format("stopped by {}; finished runs are kept, the same command goes on from here",
+                    ::strsignal(signal));
     StopRuns();
   }
 
@@ -400,11 +403,13 @@ class Session {
   RunProcesses processes_;
   const StepFiles step_files_;
   const Stopwatch watch_;
-  std::map<std::size_t, Script> scripts_;     // by run
-  std::map<std::size_t, Moment> held_since_;  // runs that an earlier attempt still holds
-  bool is_without_step_files_ = false;        // and that was said
-  std::vector<std::size_t> ended_early_;      // runs that were stopped
-  std::optional<Moment> stop_time_;           // when the workers were told to stop
+  std::map<std::size_t, Script> scripts_;      // by run
+  std::map<std::size_t, Moment> held_since_;   // runs that an earlier attempt still holds
+  bool is_without_step_files_ = false;         // and that was said
+  std::map<std::size_t, NoStarts> no_starts_;  // of runs that wait to be tried again
+  std::vector<std::size_t> ended_early_;       // runs that were stopped
+  bool is_told_to_stop_ = false;               // by a signal
+  std::optional<Moment> stop_time_;            // when the workers were told to stop
   SweepEnd end_;
   std::size_t variant_width_ = 0;
   double finished_seconds_ = 0;

@@ -33,9 +33,9 @@ struct SweepEnd {
 
 /// Runs whichever of `runs` are not finished. Call from the main thread, with `signals` made
 /// before any other thread started.
-/// A run that cannot be started, as where the disk is full, counts as one that was lost: it tries
-/// again, and the others go on. Where the journal cannot be written, or checkpoints of finished
-/// runs cannot be removed, `display` says so, and the runs go on, too.
+/// A run that cannot be started, as where the disk is full, is tried again, and the others go on;
+/// when no others are left, max_restarts times more. Where the journal cannot be written, or
+/// checkpoints of finished runs cannot be removed, `display` says so, and the runs go on, too.
 SweepEnd RunSweep(const std::vector<PlannedRun>& runs, const SweepOptions& options,
                   const BlockedSignals& signals, Journal& journal, ProgressDisplay& display);
 

@@ -99,6 +99,14 @@ Status SweepChronicle::TakeUnfinished(std::size_t run, std::span<const AttemptSt
   return journal_.Append(std::move(entry));
 }
 
+Status SweepChronicle::TakeNoStart(std::size_t run, const std::string& reason,
+                                   std::chrono::milliseconds wait) {
+  json entry = Entry("not started", run);
+  entry["reason"] = reason;
+  entry["wait_seconds"] = std::chrono::duration<double>(wait).count();
+  return journal_.Append(std::move(entry));
+}
+
 Status SweepChronicle::TakeStarted(std::size_t run, pid_t process) {
   json entry = Entry("started", run);
   entry["process"] = process;

@@ -50,6 +50,8 @@ class SweepChronicle {
   /// one before.
   [[nodiscard]] bool is_continued(std::size_t run) const { return states_.at(run).is_continued; }
 
+  /// "not started": it could not be, and is tried again after `wait`
+  Status TakeNoStart(std::size_t run, const std::string& reason, std::chrono::milliseconds wait);
   /// "started"
   Status TakeStarted(std::size_t run, pid_t process);
   /// "finished"; seconds: of the last attempt

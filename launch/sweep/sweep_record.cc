@@ -133,7 +133,11 @@ Result<SweepRecord> ReadSweepRecord(const std::filesystem::path& folder) {
 }
 
 Status WriteSweepRecord(const SweepRecord& record, const std::filesystem::path& folder) {
-  return WriteFileAtomically(folder / kSweepRecordFile, ToJson(record).dump(2) + "\n");
+  const std::filesystem::path path = folder / kSweepRecordFile;
+  const std::string text = ToJson(record).dump(2) + "\n";
+  const Result<MappedFile> present = MappedFile::Open(path);
+  if (present.ok() && present->text() == text) return Status();  // where the disk is full, too
+  return WriteFileAtomically(path, text);
 }
 
 }  // namespace dcn::sweep

@@ -45,6 +45,7 @@ Status MergeSweepRecord(const SweepRecord& now, SweepRecord& recorded);
 /// kNotFound: there is none. kDataLoss: it is not a record (file named).
 Result<SweepRecord> ReadSweepRecord(const std::filesystem::path& folder);
 
+/// Writes it where it is not there as it is; same errors as WriteFileAtomically().
 Status WriteSweepRecord(const SweepRecord& record, const std::filesystem::path& folder);
 
 }  // namespace dcn::sweep

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -69,6 +70,15 @@ class FullDisk : public ::testing::Test {
     EXPECT_EQ(result["checkpoints"]["failed"], failed) << log;
   }
 
+  // A command of 30 steps, and a disk that has no room for what it writes at its end.
+  std::vector<std::string> FillOutput(std::optional<testing::SmallDisk>& disk) {
+    std::vector<std::string> command = Run(30);
+    fs::create_directory(output_);
+    disk.emplace(output_, kDiskBytes);
+    testing::WriteText(ballast_, std::string(fs::space(output_).available - 100'000, 'x'));
+    return command;
+  }
+
   // After failures: the checkpoint before them loads, and the next run writes one.
   void ExpectNextOneIsWritten() {
     EXPECT_EQ(testing::NewestStep(checkpoints_), 10U);
@@ -105,8 +115,38 @@ class FullDisk : public ::testing::Test {
   const fs::path folder_ = fs::canonical(temporary_.path());  // as strace names it
   const fs::path checkpoints_ = folder_ / "checkpoints";
   const fs::path output_ = folder_ / "output";
+  const fs::path ballast_ = output_ / "ballast";
   const fs::path log_ = folder_ / "log";
 };
+
+TEST_F(FullDisk, ResultsAreWrittenWhenThereIsRoom) {
+  if (const std::string why = testing::IsolateMounts(); !why.empty()) GTEST_SKIP() << why;
+  std::optional<testing::SmallDisk> disk;
+  RunningCommand run(FillOutput(disk), log_);
+  ASSERT_TRUE(AwaitInLog(run, "trying again in 2 s")) << ReadText(log_);
+  fs::remove(ballast_);
+  const CommandResult ended = run.Wait();
+  const std::string log = ReadText(log_);
+  ExpectEndedAsEver(ended.exit_code, 30, 0, log);
+  EXPECT_THAT(log, HasSubstr("the results are not written: cannot write " + output_.string()));
+  EXPECT_TRUE(fs::exists(output_ / "model.safetensors"));
+}
+
+TEST_F(FullDisk, ResultsThatAreNotWrittenInTheEndAreAnError) {
+  if (const std::string why = testing::IsolateMounts(); !why.empty()) GTEST_SKIP() << why;
+  std::optional<testing::SmallDisk> disk;
+  const CommandResult ended = RunCommand(FillOutput(disk));
+  EXPECT_EQ(ended.exit_code, 1);
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("trying again in 15 s"),
+                               HasSubstr("dcn_worker: cannot write " + output_.string())));
+  fs::remove(ballast_);
+  EXPECT_TRUE(fs::is_empty(output_));
+  disk.reset();
+  // The checkpoint of the last step, on another disk, has it all.
+  const CommandResult again = RunCommand(Run(30));
+  EXPECT_THAT(again.err, HasSubstr("resumed from step 30"));
+  ExpectEndedAsEver(again.exit_code, 30, 0, again.err);
+}
 
 TEST_F(FullDisk, CheckpointsFailWhileItIsFullAndAreWrittenWhenThereIsRoom) {
   if (const std::string why = testing::IsolateMounts(); !why.empty()) GTEST_SKIP() << why;

@@ -133,7 +133,10 @@ Status CheckpointWriter::Advance() {
     if (report.state == ps::SnapshotReport::State::kWriting) continue;
     shard_waits_[s].clear();
     if (report.state == ps::SnapshotReport::State::kFailed) {
-      GiveUp(Status(StatusCode::kInternal, report.text));
+      // Where the folder's own writing has failed, and taken the folder away, that is the cause.
+      const Status own = background_->outcome();
+      const bool is_cause = !own.ok() && own.code() != StatusCode::kUnavailable;
+      GiveUp(is_cause ? own : Status(StatusCode::kInternal, report.text));
       return Status();
     }
     const std::string name = ps::SnapshotFileName(static_cast<std::uint32_t>(s),

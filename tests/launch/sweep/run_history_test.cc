@@ -25,7 +25,7 @@ TEST(RunHistoryTest, GoesByTheLastEntryOfEachRun) {
   EXPECT_EQ(history.at({"dcn", 1}).news, LastNews::kEnded);
   EXPECT_EQ(history.at({"dcn", 2}).news, LastNews::kLeft);
   EXPECT_EQ(history.at({"dcn", 3}).news, LastNews::kLeft);
-  EXPECT_EQ(history.at({"dcn", 4}).news, LastNews::kEnded);
+  EXPECT_EQ(history.at({"dcn", 4}).news, LastNews::kLeft);
   EXPECT_EQ(history.at({"dcn", 5}).news, LastNews::kUnderWay);
   EXPECT_EQ(history.at({"dcn", 6}).news, LastNews::kLeft);
 }
@@ -58,6 +58,9 @@ TEST(RunHistoryTest, KnowsHowFarARunHadCome) {
             (RunNews{LastNews::kLeft, 60, false}));
   EXPECT_EQ(last({unknown, reached}), (RunNews{LastNews::kLeft, 57, true}));
   EXPECT_EQ(last({reached, Entry("failed", 1), Entry("started", 1)}),
+            (RunNews{LastNews::kUnderWay, 57, true}));
+  EXPECT_EQ(last({reached, Entry("not started", 1)}), (RunNews{LastNews::kLeft, 57, true}));
+  EXPECT_EQ(last({reached, Entry("finished", 1), Entry("started", 1)}),
             (RunNews{LastNews::kUnderWay, 0, true}));
 }
 

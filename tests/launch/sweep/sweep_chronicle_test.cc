@@ -185,7 +185,23 @@ TEST_F(SweepChronicleTest, MeasuresALostSweepsRestartFromItsNewStart) {
   EXPECT_LT(LastEntry().at("restart_seconds"), 60);
 }
 
-TEST_F(SweepChronicleTest, BeginsAFailedRunAnew) {
+TEST_F(SweepChronicleTest, AStartThatCouldNotBeIsNoAttempt) {
+  Journal journal = Open();
+  SweepChronicle chronicle(runs_, journal);
+  ASSERT_TRUE(chronicle.TakeNoStart(0, "could not be started: no room", 500ms).ok());
+  EXPECT_EQ(LastEntry().at("event"), "not started");
+  EXPECT_EQ(LastEntry().at("reason"), "could not be started: no room");
+  EXPECT_EQ(LastEntry().at("wait_seconds"), .5);
+  EXPECT_FALSE(chronicle.is_continued(0));
+  ASSERT_TRUE(chronicle.TakeRestarted(0, Restart(), Steps(0, 57)).ok());
+  ASSERT_TRUE(chronicle.TakeNoStart(0, "could not be started: no room", 500ms).ok());
+  const AttemptSteps steps = StepsAfter(2s, 40, 100);
+  ASSERT_TRUE(chronicle.TakeFinished(0, testing::FixtureResult("full", 2), 5, steps).ok());
+  EXPECT_EQ(LastEntry().at("steps_repeated"), 17);
+  EXPECT_GE(LastEntry().at("restart_seconds"), 1);  // from the loss
+}
+
+TEST_F(SweepChronicleTest, GoesOnWithARunThatHadFailed) {
   {
     Journal journal = Open();
     SweepChronicle chronicle(runs_, journal);
@@ -197,7 +213,7 @@ TEST_F(SweepChronicleTest, BeginsAFailedRunAnew) {
   Journal journal = Open();
   SweepChronicle chronicle(runs_, journal);
   ASSERT_TRUE(chronicle.TakeUnfinished(0, {}).ok());
-  EXPECT_FALSE(chronicle.is_continued(0));
+  EXPECT_TRUE(chronicle.is_continued(0));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -27,40 +28,67 @@ class SweepDiskTest : public FakeSweep {
   }
 };
 
-TEST_F(SweepDiskTest, ARunThatCannotBeStartedTriesAgainAndTheOthersGoOn) {
-  WriteExperiment("");
-  Obstruct("full");
-  RunningCommand sweep(Arguments({"--seeds", "1,2", "--max-restarts", "9"}),
-                       folder_.path() / "err.txt");
-  AwaitEvents("restarted", 3);  // one of the two at the second time
-  EXPECT_EQ(Events("finished"), 2U);
-  fs::remove(output_ / "full");
-  EXPECT_EQ(sweep.Wait().exit_code, 0) << ReadText(folder_.path() / "err.txt");
-  EXPECT_EQ(Events("finished"), 4U);
-  EXPECT_EQ(Events("started"), 4U);
-  for (const json& entry : Entries("restarted")) {
-    EXPECT_EQ(entry.at("variant"), "full");
-    EXPECT_THAT(entry.at("reason"), HasSubstr("could not be started: cannot make the folder " +
-                                              Run("full", entry.at("seed")).string()));
-    EXPECT_FALSE(entry.contains("last_step"));
-  }
-}
-
-TEST_F(SweepDiskTest, ARunThatCanNeverBeStartedEndsTheSweepInGoodOrder) {
+TEST_F(SweepDiskTest, ARunThatCannotBeStartedTriesAgainAsLongAsOthersRun) {
   NamedPipe pipe(folder_.path() / "pipe");
   WriteExperiment("behaviour = 'wait'\nonly-seed = 1\npipe = '" + pipe.path().string() + "'\n");
   Obstruct("full");
-  RunningCommand sweep(Arguments({"--seeds", "1,2", "--max-restarts", "1"}),
-                       folder_.path() / "err.txt");
-  EXPECT_THAT(pipe.ReadLine(), HasSubstr("started"));
-  EXPECT_EQ(pipe.ReadLine(), "asked to stop");  // not killed
-  EXPECT_EQ(sweep.Wait().exit_code, 2);
-  EXPECT_THAT(ReadText(folder_.path() / "err.txt"),
-              HasSubstr("could not be started: cannot make the folder " + output_.string()));
+  RunningCommand sweep(Arguments({"--max-restarts", "0"}), folder_.path() / "err.txt");
+  EXPECT_THAT(pipe.ReadLine(), HasSubstr("started"));  // deep, seed 1
+  AwaitEvents("not started", 4);                       // of full, seeds 1 and 2
+  EXPECT_EQ(Events("failed"), 0U);
+  fs::remove(output_ / "full");
+  EXPECT_THAT(pipe.ReadLine(), HasSubstr("started"));  // full, seed 1
+  sweep.Signal(SIGTERM);
+  EXPECT_EQ(sweep.Wait().exit_code, 6);
+  EXPECT_EQ(Events("stopped"), 2U);
+  for (const json& entry : Entries("not started")) {
+    EXPECT_EQ(entry.at("variant"), "full");
+    EXPECT_GE(entry.at("wait_seconds"), .5);
+    EXPECT_THAT(entry.at("reason"), HasSubstr("could not be started: cannot make the folder " +
+                                              Run("full", entry.at("seed")).string()));
+  }
+}
+
+TEST_F(SweepDiskTest, ARunThatCanNeverBeStartedFailsWhenTheOthersAreFinished) {
+  WriteExperiment("");
+  Obstruct("full");
+  const CommandResult result = Sweep({"--max-restarts", "1"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("could not be started: cannot make the folder " +
+                                    (output_ / "full").string()));
+  EXPECT_THAT(result.out, HasSubstr("trying again in 0.5 s"));
+  EXPECT_EQ(Events("finished"), 2U);  // deep, both seeds
   EXPECT_EQ(Events("failed"), 1U);
-  EXPECT_EQ(Events("stopped"), 1U);
+  EXPECT_EQ(Events("restarted"), 0U);
   EXPECT_EQ(Events("sweep ended"), 2U);
-  EXPECT_THAT(ReadText(output_ / "report.html"), HasSubstr("1 of 4 runs"));
+  EXPECT_THAT(ReadText(output_ / "report.html"), HasSubstr("2 of 4 runs"));
+}
+
+TEST_F(SweepDiskTest, AFullDiskIsWaitedFor) {
+  if (const std::string why = testing::IsolateMounts(); !why.empty()) GTEST_SKIP() << why;
+  WriteExperiment("");
+  const fs::path full = output_ / "full";
+  Obstruct("other");
+  fs::create_directory(full);
+  const testing::SmallDisk disk(full, std::size_t{1} << 20);
+  std::ofstream(full / "filler") << std::string(std::size_t{2} << 20, 'x');  // as much as fits
+  RunningCommand sweep(Arguments({"--max-restarts", "4"}), folder_.path() / "err.txt");
+  AwaitEvents("not started", 2);
+  fs::remove(full / "filler");
+  EXPECT_EQ(sweep.Wait().exit_code, 0) << ReadText(folder_.path() / "err.txt");
+  EXPECT_EQ(Events("finished"), 4U);
+  EXPECT_THAT(Entries("not started")[0].at("reason"), HasSubstr("No space left on device"));
+}
+
+TEST_F(SweepDiskTest, SaysWhyItEndedWhereItsReportCannotBeWritten) {
+  WriteExperiment("behaviour = 'lost'\ncode = 4\nonly-seed = 1\n");
+  Obstruct("other");
+  fs::remove(output_ / "report.html");
+  fs::create_directories(output_ / "report.html" / "in the way");
+  const CommandResult result = Sweep({"--max-restarts", "0"});
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.err, HasSubstr("seed 1 ended with exit code 4"));
+  EXPECT_THAT(result.err, HasSubstr("report.html"));
 }
 
 TEST_F(SweepDiskTest, CheckpointsThatCannotBeRemovedEndNothing) {
