@@ -17,7 +17,8 @@ import time
 import machine_load
 
 _FOLDER = pathlib.Path(__file__).resolve().parent
-PEER_SCRIPTS = {"reference": "reference_stack.py", "pytorch": "pytorch_dcn.py"}
+PEER_SCRIPTS = {"reference": "reference_stack.py", "pytorch": "pytorch_dcn.py",
+                "pytorch-compiled": "pytorch_compiled.py"}
 
 
 class ContestantError(Exception):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The experiment on PyTorch, eager: the same model, batches and optimizer as the reference stack.
+"""The experiment on PyTorch: the same model, batches and optimizer as the reference stack. Eager;
+pytorch_compiled.py compiles the same.
 
 Ids are looked up once, before training (the reference stack looks strings up in every step); tables
 have dense gradients, so that Adam moves every row at every step; Adam is the fused one. PyTorch
@@ -67,7 +68,8 @@ def _batches(data, rows, batch_rows):
 
 
 class PyTorch:
-    def __init__(self, data, threads):
+    def __init__(self, data, threads, is_compiled=False):
+        self._is_compiled = is_compiled
         if threads > 0:
             torch.set_num_threads(threads)
         self.versions = {"torch": torch.__version__}
@@ -80,12 +82,14 @@ class PyTorch:
         network = DCN(self._table_rows, *VARIANTS[model])
         optimizer = torch.optim.Adam(network.parameters(), lr=peer_process.LEARNING_RATE,
                                      eps=peer_process.EPSILON, fused=True)
+        # What was compiled for an earlier network of the model is used again.
+        predict = torch.compile(network) if self._is_compiled else network
         epoch_seconds = []
         for _ in range(epochs):
             begin = time.perf_counter()
             for ids, labels in self._train:
                 optimizer.zero_grad()
-                torch.nn.functional.mse_loss(network(ids), labels).backward()
+                torch.nn.functional.mse_loss(predict(ids), labels).backward()
                 optimizer.step()
             epoch_seconds.append(time.perf_counter() - begin)
         return {
