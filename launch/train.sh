@@ -375,7 +375,10 @@ train() {
     # The end of a host's part may come a little later than that of its servers; workers that were
     # started again meanwhile miss what it took with it.
     [[ $restarts -eq 0 || $status -eq 0 ]] || have_hosts || return "$EXIT_LOST_PEER"
-    if ! may_pass "$status" || [[ $restarts -ge $max_restarts ]]; then return "$status"; fi
+    if ! may_pass "$status" || [[ $restarts -ge $max_restarts ]]; then
+      [[ $status -ne $EXIT_LOST_DAEMON ]] || return "$EXIT_LOST_PEER"
+      return "$status"
+    fi
     tell_restarted_servers
     have_hosts || return "$status"
     restarts=$((restarts + 1))

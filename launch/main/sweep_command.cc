@@ -38,8 +38,8 @@ void AddProcessOptions(CLI::App& app, SweepCommandOptions& options) {
                  "launch/train.sh; default: that of the repository of this program");
   app.add_option(
          "--checkpoint-every", options.checkpoint_every,
-         "steps between checkpoints, from which a lost run goes on; 0: it makes none, and without "
-         "any it begins again")
+         "steps between checkpoints, from which a lost run goes on; 0: none on the way, and "
+         "without any it begins again")
       ->transform(WholeNumber(0, 1'000'000'000))
       ->capture_default_str();
   app.add_option("--max-restarts", options.max_restarts,

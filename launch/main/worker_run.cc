@@ -361,7 +361,9 @@ Status WriteOutputPatiently(const WorkerSetup& setup, const Outcome& outcome,
                  wait.count());
     std::this_thread::sleep_for(wait);
   }
-  return WriteOutput(setup, outcome, result);
+  // The folder was right before: whatever it is, it is not the options.
+  const Status written = WriteOutput(setup, outcome, result);
+  return written.ok() ? written : Status(StatusCode::kInternal, written.message());
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ Status StartLog(const std::filesystem::path& log, const std::vector<std::string>
   for (const std::string& argument : argv) file << " " << ShellQuoted(argument);
   file << "\n";
   file.close();
-  if (!file) return FileError(StatusCode::kInvalidArgument, "cannot write the log", log, errno);
+  if (!file) return FileError(StatusCode::kInternal, "cannot write the log", log, errno);
   return Status();
 }
 

@@ -25,6 +25,10 @@ bool MayPass(const ProcessExit& exit) {
 
 std::string DescribeExit(const ProcessExit& exit) {
   const int signal = KillingSignal(exit);
+  if (exit.code == kExitLostDaemon) {
+    return fmt::format("ended with exit code {}: mpirun lost a machine, or the way to it",
+                       exit.code);
+  }
   if (signal == 0) return fmt::format("ended with exit code {}", exit.code);
   const char* const hint =
       signal == SIGKILL ? ", as the kernel does when memory runs out: try fewer --slots" : "";

@@ -58,19 +58,19 @@ Verdict Scheduler::Finish(std::size_t run, const ProcessExit& exit, Moment now) 
   }
   ++lost.restarts;
   lost.losses_in_a_row = now - lost.started >= kLongestRestartDelay ? 1 : lost.losses_in_a_row + 1;
-  Delay(run, now + restart_delay(run));
+  Delay(run, now + restart_delay(run), true);
   return Verdict::kRestart;
 }
 
-void Scheduler::Postpone(std::size_t run, Moment until) {
+void Scheduler::Postpone(std::size_t run, Moment until, bool may_start) {
   Leave(run);
-  Delay(run, until);
+  Delay(run, until, may_start);
 }
 
-void Scheduler::Delay(std::size_t run, Moment until) {
+void Scheduler::Delay(std::size_t run, Moment until, bool may_start) {
   const auto place = std::find_if(delayed_.begin(), delayed_.end(),
                                   [until](const Delayed& other) { return other.until > until; });
-  delayed_.insert(place, {until, run});
+  delayed_.insert(place, {until, run, may_start});
 }
 
 std::optional<Moment> Scheduler::next_start() const {

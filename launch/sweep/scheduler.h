@@ -51,7 +51,8 @@ class Scheduler {
   Verdict Finish(std::size_t run, const ProcessExit& exit, Moment now);
 
   /// Takes back a run that StartNext() has just handed out and that cannot start before `until`.
-  void Postpone(std::size_t run, Moment until);
+  /// may_start: it will be able to then, as far as is known.
+  void Postpone(std::size_t run, Moment until, bool may_start = true);
 
   /// Counts a restart of a running run that was not handed out here: of its workers, by the script
   /// that leads them.
@@ -64,8 +65,12 @@ class Scheduler {
   [[nodiscard]] std::optional<Moment> next_start() const;
   [[nodiscard]] bool stopping() const { return stopping_; }
   [[nodiscard]] int running_count() const { return running_count_; }
-  /// Whether, beside one that was just handed out, a run is running or was not handed out so far.
-  [[nodiscard]] bool has_others() const { return running_count_ > 1 || !waiting_.empty(); }
+  /// Whether, beside one that was just handed out, a run is running or may start.
+  [[nodiscard]] bool has_others() const {
+    return running_count_ > 1 || !waiting_.empty() ||
+           std::any_of(delayed_.begin(), delayed_.end(),
+                       [](const Delayed& run) { return run.may_start; });
+  }
   [[nodiscard]] std::size_t done_count() const { return done_count_; }
   [[nodiscard]] std::size_t run_count() const { return runs_.size(); }
   /// How often a run has been started again.
@@ -93,10 +98,11 @@ class Scheduler {
   struct Delayed {
     Moment until;
     std::size_t run;
+    bool may_start;
   };
 
   void Leave(std::size_t run);
-  void Delay(std::size_t run, Moment until);
+  void Delay(std::size_t run, Moment until, bool may_start);
 
   const int slots_;
   const int max_restarts_;

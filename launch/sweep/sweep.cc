@@ -95,7 +95,7 @@ class Session {
   };
   struct NoStarts {
     int all = 0;
-    int while_alone = 0;  // no other run was running or yet to start
+    int while_alone = 0;  // in a row: no other run was running or might start
   };
 
   void Begin() {
@@ -149,6 +149,7 @@ class Session {
         TakeHeldRun(*next, free);
         continue;
       }
+      held_since_.erase(*next);
       Record(chronicle_.TakeUnfinished(*next, step_files_.ReadLeft(runs_[*next])));
       const bool is_continued = chronicle_.is_continued(*next);
       const std::uint64_t log_bytes = is_continued ? LogBytes(runs_[*next]) : 0;
@@ -156,7 +157,6 @@ class Session {
       const Result<pid_t> process =
           processes_.Start(*next, is_continued, scheduler_.restarts_left(*next), step_files);
       if (process.ok()) {
-        held_since_.erase(*next);
         no_starts_.erase(*next);
         if (is_script()) {
           scripts_.erase(*next);
@@ -174,8 +174,8 @@ class Session {
   /// As StepFiles::Prefix(); empty where there are none.
   std::string RenewStepFiles(std::size_t run) {
     if (!options_.worker.srun.empty()) return {};
-    Status made = MakeRunFolder(runs_[run]);
-    if (made.ok()) made = step_files_.Renew(runs_[run]);
+    if (!MakeRunFolder(runs_[run]).ok()) return {};  // which its start will say
+    const Status made = step_files_.Renew(runs_[run]);
     if (made.ok()) return step_files_.Prefix(runs_[run]);
     if (!std::exchange(is_without_step_files_, true)) {
       display_.Print(
@@ -199,18 +199,18 @@ class Session {
       scheduler_.Postpone(run, Now() + kLockInterval);
       return;
     }
-    TakeNoStart(run,
-                Error(StatusCode::kAlreadyExists,
-                      "{} is still in use by what {} started, after {} s; end it, and start again",
-                      runs_[run].folder.string(), status.message(), kLockPatience.count() / 1000));
+    TakeNoStart(
+        run, Error(StatusCode::kAlreadyExists,
+                   "{} is still in use by what {} started, after {} s; end it",
+                   runs_[run].folder.string(), status.message(), (Now() - since).count() / 1000));
   }
 
   /// A run that could not be started, as where the disk is full. It is tried again, each time after
-  /// a longer wait: as long as others run or have not been tried, and max_restarts times more.
+  /// a longer wait: as long as others run or may start, and max_restarts times more.
   void TakeNoStart(std::size_t run, const Status& status) {
     NoStarts& no_starts = no_starts_[run];
     ++no_starts.all;
-    if (!scheduler_.has_others()) ++no_starts.while_alone;
+    no_starts.while_alone = scheduler_.has_others() ? 0 : no_starts.while_alone + 1;
     const PlannedRun& planned = runs_[run];
     const std::string reason = "could not be started: " + status.message();
     if (no_starts.while_alone <= options_.max_restarts) {
@@ -219,7 +219,7 @@ class Session {
                                  planned.seed, reason,
                                  std::chrono::duration<double>(wait).count()));
       Record(chronicle_.TakeNoStart(run, reason, wait));
-      scheduler_.Postpone(run, Now() + wait);
+      scheduler_.Postpone(run, Now() + wait, false);
       return;
     }
     static_cast<void>(scheduler_.Finish(run, {.code = kExitFailed, .signal = 0}, Now()));
@@ -234,7 +234,10 @@ class Session {
       processes_.Kill();
       return;
     }
-    if (scheduler_.stopping()) return;  // after a failure
+    if (scheduler_.stopping()) {
+      display_.Print("ending after a failure; another signal ends it at once");
+      return;
+    }
     end_.exit_code = kExitStopped;
     end_.message =
         fmt::format("stopped by {}; finished runs are kept, the same command goes on from here",

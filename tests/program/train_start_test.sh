@@ -100,6 +100,12 @@ check "$claim" status_is 0
 check "$claim" prints 'workers ended with exit code 205; starting them again'
 check_clean "$claim"
 
+claim='a machine that stays lost is a lost peer'
+with_ends '' 205
+run --workers 1 --bin "$folder/made-up" -- x
+check "$claim" status_is 4
+check_clean "$claim"
+
 # --- Restarts go on from checkpoints, where there may be any.
 printf 'checkpoint-dir = "configured"\n' >"$folder/with.toml"
 printf 'epochs = 3\n' >"$folder/without.toml"

@@ -56,7 +56,7 @@ TEST_F(LogTailTest, BeginsWithACommandThatAShellTakes) {
 
 TEST_F(LogTailTest, SaysWhereItCannotBeWritten) {
   const Status status = StartLog(folder_.path() / "absent" / "log.txt", {"w"}, false);
-  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.code(), StatusCode::kInternal);
   EXPECT_THAT(status.message(), HasSubstr("absent"));
 }
 

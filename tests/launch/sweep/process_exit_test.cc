@@ -32,6 +32,7 @@ TEST(ProcessExitTest, KnowsASignalThatMpirunReports) {
 
 TEST(ProcessExitTest, IsDescribedWithItsSignal) {
   EXPECT_EQ(DescribeExit({.code = 2, .signal = 0}), "ended with exit code 2");
+  EXPECT_THAT(DescribeExit({.code = 205, .signal = 0}), HasSubstr("205: mpirun lost a machine"));
   EXPECT_THAT(DescribeExit({.code = 0, .signal = SIGKILL}), HasSubstr("was killed by signal 9 ("));
   EXPECT_THAT(DescribeExit({.code = 0, .signal = SIGKILL}), HasSubstr("fewer --slots"));
   EXPECT_THAT(DescribeExit({.code = 139, .signal = 0}),

@@ -214,5 +214,22 @@ TEST(SchedulerTest, FinishesEveryRunOnceWhateverTheOrder) {
   }
 }
 
+TEST(SchedulerTest, KnowsWhetherOthersAreLeft) {
+  Scheduler scheduler({false, false, false}, 3, 1);
+  ASSERT_EQ(scheduler.StartNext(kStart), 0U);
+  EXPECT_TRUE(scheduler.has_others());  // 1 and 2 were not tried
+  scheduler.Postpone(0, kStart, false);
+  ASSERT_EQ(scheduler.StartNext(kStart), 0U);
+  ASSERT_EQ(scheduler.StartNext(kStart), 1U);
+  ASSERT_EQ(scheduler.StartNext(kStart), 2U);
+  EXPECT_TRUE(scheduler.has_others());  // they run
+  scheduler.Postpone(1, kStart + 10s);
+  scheduler.Postpone(2, kStart + 10s, false);
+  EXPECT_TRUE(scheduler.has_others());  // 1 may start
+  EXPECT_EQ(scheduler.StartNext(kStart + 10s), 1U);
+  scheduler.Postpone(1, kStart + 20s, false);
+  EXPECT_FALSE(scheduler.has_others());
+}
+
 }  // namespace
 }  // namespace dcn::sweep
