@@ -170,18 +170,18 @@ start_host() {
 # await_host INDEX DEADLINE: until all servers of hosts[INDEX] listen; puts them into addresses.
 # Where its part ended instead, the script ends with its exit code, or with 4 for what can pass.
 await_host() {
-  local host=${hosts[$1]} output=$folder/host-$1.out log=$folder/host-$1.log word server port status
+  local host=${hosts[$1]} output=$folder/host-$1.out log=$folder/host-$1.log word server port status why
   until grep -qsx dcn-ready "$output"; do
-    status=
+    status='' why="do not start within $start_timeout s"
     if ! kill -0 "${kept[$1]}" 2>/dev/null; then
-      status=0
+      status=0 why='have ended at their start'
       wait "${kept[$1]}" || status=$?
     elif [[ $SECONDS -ge $2 ]]; then
       status=$EXIT_LOST_PEER
     fi
     if [[ -n $status ]]; then
       tail -n 20 "$log" >&2
-      fail "the servers of $host do not start within $start_timeout s; above is the end of $log" \
+      fail "the servers of $host $why; above is the end of $log" \
         "$(start_status "$status")"
     fi
     sleep .05

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
+
+#include <fmt/format.h>
 
 namespace dcn::launch {
 namespace {
@@ -135,8 +139,11 @@ Result<std::vector<model::FeatureSpec>> MakeFeatures(
     const bool is_known = std::any_of(features.begin(), features.end(),
                                       [&name = name](const auto& f) { return f.name == name; });
     if (is_known) continue;
+    std::vector<std::string> names;
+    for (const auto& feature : features) names.push_back(feature.name);
     return Error(StatusCode::kInvalidArgument,
-                 "model.embedding-dimension.{}: the data set has no such feature", name);
+                 "model.embedding-dimension.{}: the data set has no such feature; it has {}", name,
+                 fmt::join(names, ", "));
   }
   return features;
 }

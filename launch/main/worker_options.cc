@@ -33,7 +33,8 @@ void AddDataOptions(CLI::App& app, WorkerOptions& options) {
 
 void AddTrainingOptions(CLI::App& app, WorkerOptions& options) {
   app.add_option("--model", options.model,
-                 "dcn, dcn-lowrank or dnn; a [model] table in --config describes any other")
+                 "dcn, dcn-lowrank or dnn, in place of the [model] table that --config may have "
+                 "for any other")
       ->check(CLI::IsMember({"dcn", "dcn-lowrank", "dnn"}))
       ->capture_default_str();
   app.add_option("--seed", options.seed, "seed of the first weights")

@@ -144,6 +144,10 @@ Result<train::Training> RunTraining(const WorkerOptions& options, train::FrozenB
     DCN_RETURN_IF_ERROR(checkpoints.Close());
   }
   (void)stop.EndSteps();  // until here the last checkpoint is awaited, whatever signals come
+  if (training.status().code() == StatusCode::kCancelled && !options.checkpoint_dir.empty()) {
+    return Error(StatusCode::kCancelled, "{}; --resume goes on from the newest checkpoint in {}",
+                 training.status().message(), options.checkpoint_dir);
+  }
   return training;
 }
 

@@ -157,7 +157,12 @@ std::size_t SweepResults::finished_runs() const {
 
 Result<SweepResults> ReadSweepResults(const fs::path& folder) {
   SweepResults results;
-  DCN_ASSIGN_OR_RETURN(results.record, sweep::ReadSweepRecord(folder));
+  Result<sweep::SweepRecord> record = sweep::ReadSweepRecord(folder);
+  if (record.status().code() == StatusCode::kNotFound) {
+    return Error(StatusCode::kNotFound, "{} is not the output folder of a dcn_sweep: {}",
+                 folder.string(), record.status().message());
+  }
+  DCN_ASSIGN_OR_RETURN(results.record, std::move(record));
   std::vector<std::uint64_t> seeds = results.record.seeds;
   std::sort(seeds.begin(), seeds.end());
   for (const sweep::Variant& variant : results.record.variants) {

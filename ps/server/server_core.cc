@@ -106,7 +106,7 @@ void ServerCore::OnHello(ServerSession& session, const net::FrameHeader& header,
   }
   if (!options_.token.empty() && !AreEqual(hello->token, options_.token)) {
     TurnAway(session, header.request_id, Refusal::kToken,
-             Status(StatusCode::kInvalidArgument, "the token is missing or wrong"));
+             Status(StatusCode::kInvalidArgument, "the token is missing or wrong (--token-file)"));
     return;
   }
   Status status = refusal_;

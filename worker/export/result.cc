@@ -41,7 +41,7 @@ Status CheckOutput(const std::filesystem::path& folder, const json& configuratio
 
   const Result<RunResult> present = ReadResult(path);
   if (present.status().code() == StatusCode::kNotFound) return {};
-  constexpr const char* kAdvice = "choose another output folder, or remove this one";
+  constexpr const char* kAdvice = "choose another output folder";
   if (!present.ok()) {
     return Error(StatusCode::kAlreadyExists,
                  "output folder {} holds a result that cannot be read ({}); {}", folder.string(),
