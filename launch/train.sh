@@ -217,7 +217,10 @@ make_step_file() {
     [[ ! -s $steps ]] || : >"$steps"
   elif [[ $stall_timeout -gt 0 ]]; then
     steps=$(mktemp "$SHARED_MEMORY/dcn-steps.XXXXXXXXXX" 2>/dev/null) ||
-      steps=$(mktemp "$folder/steps.XXXXXXXXXX") || return 0
+      steps=$(mktemp "$folder/steps.XXXXXXXXXX") || {
+        printf 'without a file for the steps, workers that stall will not be noticed (--stall-timeout)\n' >&2
+        return 0
+      }
     exec {steps_in}<"$steps"
   fi
 }

@@ -5,9 +5,13 @@
 
 namespace dcn::sweep {
 
-/// Of dcn_worker: anything that no other code is for; a lost peer.
+/// Of this project's programs (launch/main/exit_code.h, which stands above this room): anything
+/// that no other code is for; wrong options or an unwritable output; a lost peer; stopped by a
+/// signal.
 inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
 inline constexpr int kExitLostPeer = 4;
+inline constexpr int kExitStopped = 6;
 /// Of mpirun, where it loses its daemon on another machine: that machine, or the way there.
 inline constexpr int kExitLostDaemon = 205;
 

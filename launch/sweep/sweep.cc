@@ -27,8 +27,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kExitUnwritableOutput = 2;
-constexpr int kExitStopped = 6;
 constexpr milliseconds kWaitForEvent{500};
 // A script's log is looked at so often: that workers were lost is known, and timed, by that.
 constexpr milliseconds kWaitForScript{100};
@@ -223,7 +221,7 @@ class Session {
       return;
     }
     static_cast<void>(scheduler_.Finish(run, {.code = kExitFailed, .signal = 0}, Now()));
-    end_.exit_code = status.code() == StatusCode::kInternal ? kExitFailed : kExitUnwritableOutput;
+    end_.exit_code = status.code() == StatusCode::kInternal ? kExitFailed : kExitUsage;
     end_.message = fmt::format("{} seed {} {}", planned.variant, planned.seed, reason);
     Record(chronicle_.TakeFailed(run, reason, end_.exit_code, "", {.is_exact = true}));
   }

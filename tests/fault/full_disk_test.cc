@@ -88,16 +88,6 @@ class FullDisk : public ::testing::Test {
     EXPECT_EQ(testing::UnfinishedIn(checkpoints_), "");
   }
 
-  // Waits until the run's log holds `text`; false where the run ends first, or after 60 s.
-  [[nodiscard]] bool AwaitInLog(const RunningCommand& run, const std::string& text) const {
-    const auto deadline = Clock::now() + 60s;
-    while (ReadText(log_).find(text) == std::string::npos) {
-      if (run.HasEnded() || Clock::now() > deadline) return false;
-      std::this_thread::sleep_for(5ms);
-    }
-    return true;
-  }
-
   // The same for the first checkpoint that the run begins.
   [[nodiscard]] bool AwaitCheckpointOfEpoch(const RunningCommand& run, int epoch) const {
     const std::string ending = fmt::format("-epoch-{}", epoch);
@@ -123,7 +113,7 @@ TEST_F(FullDisk, ResultsAreWrittenWhenThereIsRoom) {
   if (const std::string why = testing::IsolateMounts(); !why.empty()) GTEST_SKIP() << why;
   std::optional<testing::SmallDisk> disk;
   RunningCommand run(FillOutput(disk), log_);
-  ASSERT_TRUE(AwaitInLog(run, "trying again in 2 s")) << ReadText(log_);
+  ASSERT_TRUE(run.AwaitInLog("trying again in 2 s")) << ReadText(log_);
   fs::remove(ballast_);
   const CommandResult ended = run.Wait();
   const std::string log = ReadText(log_);
@@ -156,7 +146,7 @@ TEST_F(FullDisk, CheckpointsFailWhileItIsFullAndAreWrittenWhenThereIsRoom) {
   const fs::path ballast = checkpoints_ / "ballast";
   testing::WriteText(ballast, std::string(fs::space(checkpoints_).available - 1'000'000, 'x'));
   RunningCommand run(Run(kLongSteps), log_);
-  const bool is_noticed = AwaitInLog(run, "No space left on device; training goes on");
+  const bool is_noticed = run.AwaitInLog("No space left on device; training goes on");
   EXPECT_EQ(testing::NewestStep(checkpoints_), 10U);
   const bool had_ended = run.HasEnded();
   fs::remove(ballast);
@@ -181,7 +171,7 @@ TEST_F(FullDisk, CheckpointsFailWhileTheFolderIsReadOnly) {
   bool is_noticed = false;
   {
     const testing::ReadOnlyView view(checkpoints_);
-    is_noticed = AwaitInLog(run, "Read-only file system; training goes on");
+    is_noticed = run.AwaitInLog("Read-only file system; training goes on");
     EXPECT_GE(testing::NewestStep(checkpoints_), 10U);
   }
   const bool had_ended = run.HasEnded();

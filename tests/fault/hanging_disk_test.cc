@@ -6,13 +6,11 @@
 // strace holds the calls up, until it is killed. What it traces has exited before its parent learns
 // of it.
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -31,7 +29,6 @@ namespace dcn {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
 using ::testing::AllOf;
 using testing::CheckpointPath;
 using testing::CommandResult;
@@ -42,7 +39,6 @@ using testing::RunCommand;
 using testing::RunningCommand;
 using testing::ServerProcess;
 using testing::WorkerCommandLine;
-using Clock = std::chrono::steady_clock;
 
 // A run that lasts for a few seconds: the disk answers long before its end.
 constexpr std::uint64_t kLongSteps = 400;
@@ -88,16 +84,6 @@ class HangingDisk : public ::testing::Test {
     return Run(ranks, kShortSteps, std::move(more));
   }
 
-  // Waits until the run's log holds `text`; false where the run ends first, or after 60 s.
-  [[nodiscard]] bool AwaitInLog(const RunningCommand& run, const std::string& text) const {
-    const auto deadline = Clock::now() + 60s;
-    while (ReadText(log_).find(text) == std::string::npos) {
-      if (run.HasEnded() || Clock::now() > deadline) return false;
-      std::this_thread::sleep_for(5ms);
-    }
-    return true;
-  }
-
   void ExpectNoneBegun() const {
     for (const std::uint64_t step : {20U, 30U}) {
       EXPECT_FALSE(fs::exists(CheckpointPath(checkpoints_, step, 1))) << step;
@@ -115,8 +101,8 @@ class HangingDisk : public ::testing::Test {
   // Of a long run; `tracer` holds up the hanging process.
   void ExpectTrainingGoesOnAndCheckpointsWhenItAnswers(RunningCommand& run, pid_t tracer,
                                                        const std::string& text) {
-    const bool is_left_out = AwaitInLog(run, "checkpoint of step 30: left out, that of step 10 ") &&
-                             AwaitInLog(run, text);
+    const bool is_left_out =
+        run.AwaitInLog("checkpoint of step 30: left out, that of step 10 ") && run.AwaitInLog(text);
     ExpectNoneBegun();
     testing::EndTracing(tracer);
     const CommandResult ended = run.Wait();
@@ -157,7 +143,7 @@ class HangingCall : public HangingDisk, public ::testing::WithParamInterface<Han
 TEST_P(HangingCall, OfAWorkerHoldsUpCheckpointsOnly) {
   RunningCommand run(
       testing::CommandHangingAt(CallOf(GetParam()), Run(0, kLongSteps, {"--shards", "2"})), log_);
-  ASSERT_TRUE(AwaitInLog(run, "checkpoint of step 20: left out")) << ReadText(log_);
+  ASSERT_TRUE(run.AwaitInLog("checkpoint of step 20: left out")) << ReadText(log_);
   ExpectTrainingGoesOnAndCheckpointsWhenItAnswers(run, testing::TracerOf(run.pid()),
                                                   TextOf(GetParam()));
 }
@@ -173,7 +159,7 @@ INSTANTIATE_TEST_SUITE_P(, HangingCall,
 TEST_F(HangingDisk, DoesNotHoldUpTheEndOfAWorkerForLonger) {
   const Hang hang = {"fsync", "shard-0-of-2.safetensors"};
   RunningCommand run(testing::CommandHangingAt(CallOf(hang), ShortRun({"--shards", "2"})), log_);
-  ASSERT_TRUE(AwaitInLog(run, "left out")) << ReadText(log_);
+  ASSERT_TRUE(run.AwaitInLog("left out")) << ReadText(log_);
   const pid_t tracer = testing::TracerOf(run.pid());
   testing::AwaitExit(run.pid());
   testing::EndTracing(tracer);
@@ -186,7 +172,7 @@ TEST_F(HangingDisk, DoesNotHoldUpAStopForLonger) {
       testing::CommandHangingAt(
           CallOf(hang), Run(0, 1'000'000, {"--shards", "2", "--checkpoint-timeout", kTimeout})),
       log_);
-  ASSERT_TRUE(AwaitInLog(run, "left out")) << ReadText(log_);
+  ASSERT_TRUE(run.AwaitInLog("left out")) << ReadText(log_);
   const pid_t tracer = testing::TracerOf(run.pid());
   run.Signal(SIGTERM);
   testing::AwaitExit(run.pid());
@@ -200,7 +186,7 @@ TEST_F(HangingDisk, DoesNotHoldUpTheEndOfWorkersUnderMpirun) {
   // Made by the first rank's writing threads and by the second rank's.
   const Hang hang = {"fsync", ""};
   RunningCommand run(testing::CommandHangingAt(CallOf(hang), ShortRun({}, 2)), log_);
-  ASSERT_TRUE(AwaitInLog(run, "left out")) << ReadText(log_);
+  ASSERT_TRUE(run.AwaitInLog("left out")) << ReadText(log_);
   const pid_t tracer = testing::TracerOf(run.pid());
   std::vector<pid_t> workers;
   for (const auto& process : testing::FindProcesses(checkpoints_)) {

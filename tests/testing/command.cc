@@ -7,9 +7,12 @@
 #include <signal.h>
 #include <stdexcept>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+
+#include "tests/testing/temporary_folder.h"
 
 namespace dcn::testing {
 namespace {
@@ -91,7 +94,8 @@ std::string BuiltProgram(const std::string& name) {
 }
 
 RunningCommand::RunningCommand(const std::vector<std::string>& arguments,
-                               const std::filesystem::path& log) {
+                               const std::filesystem::path& log)
+    : log_(log) {
   const int out = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   const int err = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (out < 0 || err < 0) throw std::runtime_error("cannot open " + log.string());
@@ -114,6 +118,15 @@ bool RunningCommand::HasEnded() const {
   return has_ended_ ||
          (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
           info.si_pid == pid_);
+}
+
+bool RunningCommand::AwaitInLog(const std::string& text) const {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (ReadText(log_).find(text) == std::string::npos) {
+    if (HasEnded() || std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
 }
 
 CommandResult RunningCommand::Wait() {

@@ -36,10 +36,13 @@ class RunningCommand {
   [[nodiscard]] pid_t pid() const { return pid_; }
   void Signal(int signal) const;
   [[nodiscard]] bool HasEnded() const;
+  /// Waits until its stderr holds `text`; false where it ends first, or after a minute.
+  [[nodiscard]] bool AwaitInLog(const std::string& text) const;
   /// Waits for its end; exit_code and signal as in CommandResult.
   CommandResult Wait();
 
  private:
+  const std::filesystem::path log_;
   pid_t pid_;
   bool has_ended_ = false;
 };
