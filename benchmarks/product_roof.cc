@@ -59,6 +59,7 @@ ProductRoof::Buffers::Buffers(std::size_t slice_size, std::size_t kernel_size)
     model::Round(slice_size, slice->fp32.get(), slice->bf16.get());
   }
   std::ranges::fill(input_gradient.fp32.span(), 0.0F);
+  std::ranges::fill(input_gradient.bf16.span(), model::Bfloat16{0});
 }
 
 void ProductRoof::AddLayer(const model::ModelSpec& spec, const std::string& kernel) {
@@ -82,11 +83,11 @@ void ProductRoof::RunSlice(int thread, std::size_t rows) {
   for (const Layer& layer : layers_) {
     const model::InputMatrix z_gradient = buffers.z_gradient.Input(precision_);
     layer.products->Forward(thread, rows, buffers.input.Input(precision_),
-                            buffers.output.Output(layer.spec.output));
+                            buffers.output.Output(precision_));
     layer.products->KernelGradient(thread, rows, buffers.input.Input(precision_), z_gradient,
                                    buffers.kernel_gradient.get());
     layer.products->InputGradient(thread, rows, z_gradient,
-                                  buffers.input_gradient.Output(layer.spec.input_gradient));
+                                  buffers.input_gradient.Output(precision_));
   }
 }
 
@@ -103,7 +104,7 @@ void ProductRoof::CheckForward(const Layer& layer, const Buffers& buffers) const
   const model::LinearSpec& spec = layer.spec;
   const bool is_bf16 = precision_ == model::Precision::kBf16;
   layer.products->Forward(0, slice_rows_, buffers.input.Input(precision_),
-                          buffers.output.Output(spec.output));
+                          buffers.output.Output(precision_));
   const std::size_t x = (slice_rows_ - 1) * spec.inputs;
   const std::size_t y = (slice_rows_ - 1) * spec.outputs;
   const float* const kernel = parameters_.get() + spec.kernel_offset;
@@ -114,9 +115,8 @@ void ProductRoof::CheckForward(const Layer& layer, const Buffers& buffers) const
              static_cast<double>(kernel[in * spec.outputs + out]);
     }
     if (spec.has_relu) sum = std::max(sum, 0.0);
-    const float value = spec.output == model::Precision::kBf16
-                            ? model::ToFloat(buffers.output.bf16.get()[y + out])
-                            : buffers.output.fp32.get()[y + out];
+    const float value = is_bf16 ? model::ToFloat(buffers.output.bf16.get()[y + out])
+                                : buffers.output.fp32.get()[y + out];
     DCN_CHECK_LE(std::abs(sum - static_cast<double>(value)), is_bf16 ? 3e-2 : 1e-4);
   }
 }

@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "common/vectorize.h"
+#include "common/lanes.h"
 
 namespace dcn::model {
 namespace {
@@ -25,45 +25,55 @@ float Activate(Activation activation, float z) {
 
 // The derivative, from the activation's value.
 template <Activation kActivation>
-float Slope(float a) {
-  if constexpr (kActivation == Activation::kRelu) return a > 0 ? 1.0F : 0.0F;
-  if constexpr (kActivation == Activation::kTanh) return 1.0F - a * a;
-  if constexpr (kActivation == Activation::kSigmoid) return a * (1.0F - a);
-  return 1.0F;
+Lanes Slope(Lanes a) {
+  const Lanes one = EveryLane(1.0F);
+  if constexpr (kActivation == Activation::kRelu) return Keep(a > 0.0F, one);
+  if constexpr (kActivation == Activation::kTanh) return one - a * a;
+  if constexpr (kActivation == Activation::kSigmoid) return a * (one - a);
+  return one;
 }
 
-template <Activation kActivation, bool kIsFirst, bool kIsLast, typename Operand>
+// sums += lanes
+template <typename Count>
+void AddLanes(Lanes lanes, float* sums, Count count) {
+  StoreLanes(LoadLanes(sums, count) + lanes, sums, count);
+}
+
+template <Activation kActivation, bool kIsFirst, bool kIsLast, typename Element>
 void BackwardRows(float diag_scale, std::size_t rows, std::size_t width,
-                  const CrossBackwardArguments<Operand>& arguments) {
+                  const CrossBackwardArguments<Element>& arguments) {
   float* const bias_gradient = arguments.bias_gradient;
   std::fill_n(bias_gradient, width, 0.0F);
   for (std::size_t row = 0; row < rows; ++row) {
     const std::size_t start = row * width;
-    const float* const x0 = arguments.x0 + start;
-    const float* const x = kIsFirst ? x0 : arguments.x + start;
-    const float* const a = arguments.a + start;
-    const float* const g = arguments.y_gradient + start;
-    Operand* const z_gradient = arguments.z_gradient + start;
-    float* const x0_gradient = arguments.x0_gradient + start;
-    float* const x_gradient = kIsFirst ? nullptr : arguments.x_gradient + start;
-    DCN_INDEPENDENT_ITERATIONS
-    for (std::size_t i = 0; i < width; ++i) {
-      const float gradient = g[i];
-      const float through_z = gradient * x0[i] * Slope<kActivation>(a[i]);
-      const float through_x0 = gradient * (a[i] + diag_scale * x[i]);
-      const float through_x = gradient * (1.0F + diag_scale * x0[i]);
-      const float both = kIsFirst ? through_x0 + through_x : through_x0;
-      z_gradient[i] = FromFloat<Operand>(through_z);
-      bias_gradient[i] += through_z;
-      x0_gradient[i] = kIsLast ? both : x0_gradient[i] + both;
-      if constexpr (!kIsFirst) x_gradient[i] = through_x;
-    }
+    const Element* const x0_row = arguments.x0 + start;
+    const Element* const x_row = kIsFirst ? x0_row : arguments.x + start;
+    const Element* const a_row = arguments.a + start;
+    const Element* const g_row = arguments.y_gradient + start;
+    Element* const z_gradient = arguments.z_gradient + start;
+    Element* const x0_gradient = arguments.x0_gradient + start;
+    Element* const x_gradient = kIsFirst ? nullptr : arguments.x_gradient + start;
+    ForLanes(width, [&](std::size_t i, auto count) {
+      const Lanes g = LoadLanes(g_row + i, count);
+      const Lanes x0 = LoadLanes(x0_row + i, count);
+      const Lanes a = LoadLanes(a_row + i, count);
+      const Lanes x = LoadLanes(x_row + i, count);
+      const Lanes through_z = g * x0 * Slope<kActivation>(a);
+      const Lanes through_x = g * (1.0F + diag_scale * x0);
+      Lanes sum = g * (a + diag_scale * x);
+      if constexpr (kIsFirst) sum = sum + through_x;
+      if constexpr (!kIsLast) sum = LoadLanes(x0_gradient + i, count) + sum;
+      StoreLanes(through_z, z_gradient + i, count);
+      AddLanes(through_z, bias_gradient + i, count);
+      StoreLanes(sum, x0_gradient + i, count);
+      if constexpr (!kIsFirst) StoreLanes(through_x, x_gradient + i, count);
+    });
   }
 }
 
-template <Activation kActivation, bool kIsFirst, typename Operand>
+template <Activation kActivation, bool kIsFirst, typename Element>
 void BackwardLayer(float diag_scale, std::size_t rows, std::size_t width, bool is_last,
-                   const CrossBackwardArguments<Operand>& arguments) {
+                   const CrossBackwardArguments<Element>& arguments) {
   if (is_last) {
     BackwardRows<kActivation, kIsFirst, true>(diag_scale, rows, width, arguments);
   } else {
@@ -71,9 +81,9 @@ void BackwardLayer(float diag_scale, std::size_t rows, std::size_t width, bool i
   }
 }
 
-template <bool kIsFirst, typename Operand>
+template <bool kIsFirst, typename Element>
 void BackwardByActivation(const CrossLayerSpec& layer, std::size_t rows, std::size_t width,
-                          bool is_last, const CrossBackwardArguments<Operand>& arguments) {
+                          bool is_last, const CrossBackwardArguments<Element>& arguments) {
   const float diag_scale = layer.diag_scale;
   switch (layer.preactivation) {
     case Activation::kNone:
@@ -92,114 +102,124 @@ void BackwardByActivation(const CrossLayerSpec& layer, std::size_t rows, std::si
 }
 
 // Sixteen running sums, folded in a fixed tree: the same bits for any vector width.
-float Dot(const float* a, const float* b, std::size_t width) {
-  constexpr std::size_t kLanes = 16;
-  std::array<float, kLanes> sums{};
-  std::size_t i = 0;
-  for (; i + kLanes <= width; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
-  }
-  for (std::size_t lane = 0; i + lane < width; ++lane) sums[lane] += a[i + lane] * b[i + lane];
+template <typename Element>
+float Dot(const Element* a, const float* b, std::size_t width) {
+  Lanes sums = {};
+  ForLanes(width, [&](std::size_t i, auto count) {
+    sums = sums + LoadLanes(a + i, count) * LoadLanes(b + i, count);
+  });
+  std::array<float, kLanes> folded;
+  StoreLanes(sums, folded.data());
   for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+    for (std::size_t lane = 0; lane < half; ++lane) folded[lane] += folded[lane + half];
   }
-  return sums[0];
+  return folded[0];
 }
 
 }  // namespace
 
 void Round(std::size_t count, const float* from, Bfloat16* to) {
-  DCN_INDEPENDENT_ITERATIONS
-  for (std::size_t i = 0; i < count; ++i) to[i] = ToBfloat16(from[i]);
+  ForLanes(count, [&](std::size_t i, auto lanes) {
+    StoreLanes(LoadLanes(from + i, lanes), to + i, lanes);
+  });
 }
 
-template <typename Operand>
-void CrossForward(const CrossLayerSpec& layer, std::size_t count, const float* x0, const float* x,
-                  float* z, Operand* y) {
+void AddFloats(std::size_t count, const float* from, float* to) {
+  ForLanes(count,
+           [&](std::size_t i, auto lanes) { AddLanes(LoadLanes(from + i, lanes), to + i, lanes); });
+}
+
+template <typename Element>
+void CrossForward(const CrossLayerSpec& layer, std::size_t count, const Element* x0,
+                  const Element* x, Element* z, Element* y) {
   if (layer.preactivation != Activation::kNone) {
-    for (std::size_t i = 0; i < count; ++i) z[i] = Activate(layer.preactivation, z[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+      z[i] = FromFloat<Element>(Activate(layer.preactivation, ToFloat(z[i])));
+    }
   }
   const float diag_scale = layer.diag_scale;
-  DCN_INDEPENDENT_ITERATIONS
-  for (std::size_t i = 0; i < count; ++i) {
-    y[i] = FromFloat<Operand>(x0[i] * (z[i] + diag_scale * x[i]) + x[i]);
-  }
+  ForLanes(count, [&](std::size_t i, auto lanes) {
+    const Lanes x_i = LoadLanes(x + i, lanes);
+    const Lanes u = LoadLanes(z + i, lanes) + diag_scale * x_i;
+    StoreLanes(LoadLanes(x0 + i, lanes) * u + x_i, y + i, lanes);
+  });
 }
 
-template <typename Operand>
+template <typename Element>
 void CrossBackward(const CrossLayerSpec& layer, std::size_t rows, std::size_t width, bool is_last,
-                   const CrossBackwardArguments<Operand>& arguments) {
+                   const CrossBackwardArguments<Element>& arguments) {
   BackwardByActivation<false>(layer, rows, width, is_last, arguments);
 }
 
-template <typename Operand>
+template <typename Element>
 void FirstCrossBackward(const CrossLayerSpec& layer, std::size_t rows, std::size_t width,
-                        bool is_last, const CrossBackwardArguments<Operand>& arguments) {
+                        bool is_last, const CrossBackwardArguments<Element>& arguments) {
   BackwardByActivation<true>(layer, rows, width, is_last, arguments);
 }
 
-void LogitForward(std::size_t rows, std::size_t width, const float* h, const float* kernel,
+template <typename Element>
+void LogitForward(std::size_t rows, std::size_t width, const Element* h, const float* kernel,
                   float bias, float* predictions) {
   for (std::size_t row = 0; row < rows; ++row) {
     predictions[row] = Dot(h + row * width, kernel, width) + bias;
   }
 }
 
+template <typename Element>
 void LogitBackward(std::size_t rows, std::size_t width, const float* prediction_gradient,
-                   const float* h, const float* kernel, float* h_gradient, float* kernel_gradient,
-                   float* bias_gradient) {
+                   const Element* h, const float* kernel, Element* h_gradient,
+                   float* kernel_gradient, float* bias_gradient) {
   std::fill_n(kernel_gradient, width, 0.0F);
   float bias_sum = 0;
   for (std::size_t row = 0; row < rows; ++row) {
     const float gradient = prediction_gradient[row];
-    const float* const h_row = h + row * width;
-    float* const h_gradient_row = h_gradient + row * width;
+    const Element* const h_row = h + row * width;
+    Element* const h_gradient_row = h_gradient + row * width;
     bias_sum += gradient;
-    DCN_INDEPENDENT_ITERATIONS
-    for (std::size_t i = 0; i < width; ++i) {
-      h_gradient_row[i] = gradient * kernel[i];
-      kernel_gradient[i] += gradient * h_row[i];
-    }
+    ForLanes(width, [&](std::size_t i, auto count) {
+      StoreLanes(gradient * LoadLanes(kernel + i, count), h_gradient_row + i, count);
+      AddLanes(gradient * LoadLanes(h_row + i, count), kernel_gradient + i, count);
+    });
   }
   *bias_gradient = bias_sum;
 }
 
-template <typename Operand>
+template <typename Element>
 void LogitReluBackward(std::size_t rows, std::size_t width, const float* prediction_gradient,
-                       const float* h, const float* kernel, Operand* z_gradient,
+                       const Element* h, const float* kernel, Element* z_gradient,
                        float* z_bias_gradient, float* kernel_gradient, float* bias_gradient) {
   std::fill_n(z_bias_gradient, width, 0.0F);
   std::fill_n(kernel_gradient, width, 0.0F);
   float bias_sum = 0;
   for (std::size_t row = 0; row < rows; ++row) {
     const float gradient = prediction_gradient[row];
-    const float* const h_row = h + row * width;
-    Operand* const z_gradient_row = z_gradient + row * width;
+    const Element* const h_row = h + row * width;
+    Element* const z_gradient_row = z_gradient + row * width;
     bias_sum += gradient;
-    DCN_INDEPENDENT_ITERATIONS
-    for (std::size_t i = 0; i < width; ++i) {
-      const float masked = h_row[i] > 0 ? gradient * kernel[i] : 0.0F;
-      z_gradient_row[i] = FromFloat<Operand>(masked);
-      z_bias_gradient[i] += masked;
-      kernel_gradient[i] += gradient * h_row[i];
-    }
+    ForLanes(width, [&](std::size_t i, auto count) {
+      const Lanes h_i = LoadLanes(h_row + i, count);
+      const Lanes masked = Keep(h_i > 0.0F, gradient * LoadLanes(kernel + i, count));
+      StoreLanes(masked, z_gradient_row + i, count);
+      AddLanes(masked, z_bias_gradient + i, count);
+      AddLanes(gradient * h_i, kernel_gradient + i, count);
+    });
   }
   *bias_gradient = bias_sum;
 }
 
-template <typename Operand>
-void ReluBackward(std::size_t rows, std::size_t width, const Operand* h, Operand* gradient,
+template <typename Element>
+void ReluBackward(std::size_t rows, std::size_t width, const Element* h, Element* gradient,
                   float* bias_gradient) {
   std::fill_n(bias_gradient, width, 0.0F);
   for (std::size_t row = 0; row < rows; ++row) {
-    const Operand* const h_row = h + row * width;
-    Operand* const gradient_row = gradient + row * width;
-    DCN_INDEPENDENT_ITERATIONS
-    for (std::size_t i = 0; i < width; ++i) {
-      const float masked = ToFloat(h_row[i]) > 0 ? ToFloat(gradient_row[i]) : 0.0F;
-      gradient_row[i] = FromFloat<Operand>(masked);
-      bias_gradient[i] += masked;
-    }
+    const Element* const h_row = h + row * width;
+    Element* const gradient_row = gradient + row * width;
+    ForLanes(width, [&](std::size_t i, auto count) {
+      const Lanes masked =
+          Keep(LoadLanes(h_row + i, count) > 0.0F, LoadLanes(gradient_row + i, count));
+      StoreLanes(masked, gradient_row + i, count);
+      AddLanes(masked, bias_gradient + i, count);
+    });
   }
 }
 
@@ -214,16 +234,20 @@ double SquaredError(std::size_t rows, const float* predictions, const float* lab
   return sum;
 }
 
-#define DCN_INSTANTIATE(Operand)                                                             \
-  template void CrossForward(const CrossLayerSpec&, std::size_t, const float*, const float*, \
-                             float*, Operand*);                                              \
-  template void CrossBackward(const CrossLayerSpec&, std::size_t, std::size_t, bool,         \
-                              const CrossBackwardArguments<Operand>&);                       \
-  template void FirstCrossBackward(const CrossLayerSpec&, std::size_t, std::size_t, bool,    \
-                                   const CrossBackwardArguments<Operand>&);                  \
-  template void LogitReluBackward(std::size_t, std::size_t, const float*, const float*,      \
-                                  const float*, Operand*, float*, float*, float*);           \
-  template void ReluBackward(std::size_t, std::size_t, const Operand*, Operand*, float*)
+#define DCN_INSTANTIATE(Element)                                                                 \
+  template void CrossForward(const CrossLayerSpec&, std::size_t, const Element*, const Element*, \
+                             Element*, Element*);                                                \
+  template void CrossBackward(const CrossLayerSpec&, std::size_t, std::size_t, bool,             \
+                              const CrossBackwardArguments<Element>&);                           \
+  template void FirstCrossBackward(const CrossLayerSpec&, std::size_t, std::size_t, bool,        \
+                                   const CrossBackwardArguments<Element>&);                      \
+  template void LogitForward(std::size_t, std::size_t, const Element*, const float*, float,      \
+                             float*);                                                            \
+  template void LogitBackward(std::size_t, std::size_t, const float*, const Element*,            \
+                              const float*, Element*, float*, float*);                           \
+  template void LogitReluBackward(std::size_t, std::size_t, const float*, const Element*,        \
+                                  const float*, Element*, float*, float*, float*);               \
+  template void ReluBackward(std::size_t, std::size_t, const Element*, Element*, float*)
 DCN_INSTANTIATE(float);
 DCN_INSTANTIATE(Bfloat16);
 #undef DCN_INSTANTIATE

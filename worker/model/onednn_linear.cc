@@ -8,13 +8,13 @@
 
 namespace dcn::model {
 
-LinearSpec LinearSpecOf(const ModelSpec& model, const std::string& kernel, Precision operands) {
+LinearSpec LinearSpecOf(const ModelSpec& model, const std::string& kernel, Precision precision) {
   const std::vector<DenseParameter> parameters = model.DenseParameters();
   const auto weights = std::find_if(parameters.begin(), parameters.end(),
                                     [&](const DenseParameter& p) { return p.name == kernel; });
   DCN_CHECK(weights != parameters.end());
   LinearSpec linear;
-  linear.operands = operands;
+  linear.precision = precision;
   linear.inputs = weights->shape[0];
   linear.outputs = weights->shape[1];
   linear.kernel_offset = weights->offset;
@@ -26,19 +26,9 @@ LinearSpec LinearSpecOf(const ModelSpec& model, const std::string& kernel, Preci
     linear.has_bias = true;
     linear.bias_offset = bias.offset;
   }
-  if (kernel.starts_with("deep/")) {
-    linear.has_relu = true;
-    // The logit, which is no product, reads the last one's.
-    const bool is_last = kernel == "deep/" + std::to_string(model.deep.size() - 1) + "/kernel";
-    if (!is_last) linear.output = operands;
-    // Cross layers, and the tables, read the first one's.
-    if (kernel != "deep/0/kernel") linear.input_gradient = operands;
-  } else {
-    // The gradient of a cross layer's x starts with the parts that bypass W.
-    linear.adds_input_gradient = !is_up;
-    if (is_down) linear.output = operands;
-    if (is_up) linear.input_gradient = operands;
-  }
+  linear.has_relu = kernel.starts_with("deep/");
+  // The gradient of a cross layer's x starts with the parts that bypass W.
+  linear.adds_input_gradient = !linear.has_relu && !is_up;
   return linear;
 }
 
@@ -47,7 +37,7 @@ OnednnLinear::OnednnLinear(const LinearSpec& spec, ProductScratch& scratch, std:
   const Products& full = ProductsFor(full_rows);
   packed_forward_ = full.forward.MakePacked();
   packed_backward_ = full.input_gradient.MakePacked();
-  if (spec_.operands == Precision::kBf16) {
+  if (spec_.precision == Precision::kBf16) {
     rounded_kernel_ = AlignedBlock<Bfloat16>(spec_.inputs * spec_.outputs);
   }
 }
@@ -60,21 +50,21 @@ OnednnLinear::Products OnednnLinear::MakeProducts(std::size_t rows) const {
                             .b_is_packed = is_packed,
                             .has_bias = spec_.has_bias,
                             .has_relu = spec_.has_relu,
-                            .operands = spec_.operands,
-                            .result = spec_.output};
+                            .operands = spec_.precision,
+                            .result = spec_.precision};
   const MatmulShape input_gradient{.m = rows,
                                    .k = spec_.outputs,
                                    .n = spec_.inputs,
                                    .b_is_transposed = true,
                                    .b_is_packed = is_packed,
                                    .accumulates = spec_.adds_input_gradient,
-                                   .operands = spec_.operands,
-                                   .result = spec_.input_gradient};
+                                   .operands = spec_.precision,
+                                   .result = spec_.precision};
   const MatmulShape kernel_gradient{.m = spec_.inputs,
                                     .k = rows,
                                     .n = spec_.outputs,
                                     .a_is_transposed = true,
-                                    .operands = spec_.operands};
+                                    .operands = spec_.precision};
   return {Matmul(forward), Matmul(input_gradient), Matmul(kernel_gradient)};
 }
 

@@ -31,14 +31,12 @@ struct LinearSpec {
   bool has_bias = false;
   bool has_relu = false;
   bool adds_input_gradient = false;  // InputGradient adds to its output instead of overwriting it
-  Precision operands = Precision::kFp32;        // of x, the gradient of x W + b, and W
-  Precision output = Precision::kFp32;          // of y
-  Precision input_gradient = Precision::kFp32;  // of what InputGradient writes
+  Precision precision = Precision::kFp32;  // of x, y, their gradients, and W as products read it
 };
 
-/// What the model does with one of its kernels, "cross/0/kernel_u". What only products read is of
-/// the operands' precision. REQUIRES: the model has the kernel; it is not the logit's.
-LinearSpec LinearSpecOf(const ModelSpec& model, const std::string& kernel, Precision operands);
+/// What the model does with one of its kernels, "cross/0/kernel_u". REQUIRES: the model has the
+/// kernel; it is not the logit's.
+LinearSpec LinearSpecOf(const ModelSpec& model, const std::string& kernel, Precision precision);
 
 /// Thread safety: the three products may run on different threads with different `thread`s;
 /// SetParameters and the Pack calls run apart from them.

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <fmt/core.h>
@@ -27,62 +28,71 @@ struct CrossLayer {
   [[nodiscard]] const OnednnLinear& with_bias() const { return up ? *up : *down; }
 };
 
-// A thread's activations and gradients of one slice, [rows, width of what it is]. What products
-// read is of type Operand, float or Bfloat16; what else is computed with is float. Of two that
-// would be the same, one is empty.
-template <typename Operand>
+// A thread's activations and gradients of one slice, [rows, width of what it is], in the precision
+// that products read.
+template <typename Element>
 struct Workspace {
-  using Operands = AlignedBlock<Operand>;
-  Operands x0;                                   // rounded
-  std::vector<AlignedFloats> cross_outputs;      // x_1 .. x_L
-  std::vector<Operands> cross_operands;          // the same, rounded
-  std::vector<AlignedFloats> cross_activations;  // a of each cross layer
-  std::vector<Operands> cross_projections;       // x U of each (empty when full)
-  std::vector<Operands> deep_outputs;            // of all layers but the last
-  AlignedFloats last_output;                     // the last one's
-  AlignedFloats y_gradient;                      // of cross outputs
-  std::vector<Operands> gradients;               // two, as wide as the widest layer
-  AlignedFloats prediction_gradient;             // [rows]
-  // What the forward pass gave to each layer's product, for the backward pass.
-  std::vector<const Operand*> cross_inputs;
-  std::vector<const Operand*> deep_inputs;
+  using Elements = AlignedBlock<Element>;
+  std::vector<Elements> cross_outputs;      // x_1 .. x_L
+  std::vector<Elements> cross_activations;  // a of each cross layer
+  std::vector<Elements> cross_projections;  // x U of each (empty when full)
+  std::vector<Elements> deep_outputs;       // of all layers but the last
+  // As wide as the widest layer: the last deep layer's output in the first one, then gradients in
+  // turns. Few buffers, because a second-level cache does not hold them all.
+  Elements rooms[2];
+  Elements projection_gradient;       // of x U, for one layer after the other
+  AlignedFloats prediction_gradient;  // [rows]
+  // What is summed over the slice, of one layer after the other, before it is added.
+  AlignedFloats kernel_gradient;
+  AlignedFloats column_sums;
+  AlignedFloats logit_gradient;
 };
 
-// `x` as products read it: itself, or rounded into `room`.
-const float* AsOperand(std::size_t /*count*/, const float* x, AlignedFloats& /*room*/) { return x; }
-const Bfloat16* AsOperand(std::size_t count, const float* x, AlignedBlock<Bfloat16>& room) {
-  Round(count, x, room.get());
-  return room.get();
-}
+// Where a slice's gradients of dense parameters go.
+struct DenseGradient {
+  float* gradient;  // in model order
+  bool adds;
 
-template <typename Operand>
+  // What is summed already, for the parameters from `offset` on.
+  void Put(std::size_t count, const float* sums, std::size_t offset) const {
+    if (adds) {
+      AddFloats(count, sums, gradient + offset);
+    } else {
+      std::copy_n(sums, count, gradient + offset);
+    }
+  }
+  void PutBias(const OnednnLinear& layer, const float* sums) const {
+    Put(layer.spec().outputs, sums, layer.spec().bias_offset);
+  }
+};
+
+template <typename Element>
 class OnednnModel final : public DenseModel {
-  static constexpr bool kRounds = std::is_same_v<Operand, Bfloat16>;
-  static constexpr Precision kPrecision = kRounds ? Precision::kBf16 : Precision::kFp32;
+  static constexpr Precision kPrecision =
+      std::is_same_v<Element, Bfloat16> ? Precision::kBf16 : Precision::kFp32;
 
  public:
   OnednnModel(const ModelSpec& spec, int threads, std::size_t max_slice_rows);
 
   void SetParameters(std::span<const float> parameters, ThreadPool& pool) override;
-  void Forward(int thread, std::span<const float> x0, std::span<float> predictions) override;
+  void Forward(int thread, Rows x0, std::span<float> predictions) override;
   void ForwardBackward(int thread, const TrainingSlice& slice, SliceGradient& out) override;
+  [[nodiscard]] Precision row_precision() const override { return kPrecision; }
   [[nodiscard]] std::string engine_description() const override { return OnednnDescription(); }
 
  private:
   void MakeLayers();
-  Workspace<Operand> MakeWorkspace() const;
+  Workspace<Element> MakeWorkspace() const;
   std::unique_ptr<OnednnLinear> MakeLinear(const std::string& kernel);
-  const float* RunForward(int thread, std::size_t rows, const float* x0, float* predictions);
-  const float* RunCrossForward(int thread, std::size_t rows, const float* x0,
-                               const Operand*& operand);
-  void RunDeepBackward(int thread, std::size_t rows, float* dense_gradient, float* y_gradient);
-  void RunCrossBackward(int thread, std::size_t rows, const float* x0, float* y_gradient,
-                        SliceGradient& out);
-  // Whether cross layer i's output is read by the deep layers' products only.
-  [[nodiscard]] bool IsOnlyOperand(std::size_t i) const {
-    return i + 1 == cross_.size() && !deep_.empty();
-  }
-  Workspace<Operand>& workspace(int thread) {
+  const Element* RunForward(int thread, std::size_t rows, const Element* x0, float* predictions);
+  const Element* RunCrossForward(int thread, std::size_t rows, const Element* x0);
+  void PutKernelGradient(int thread, std::size_t rows, OnednnLinear& layer, const Element* x,
+                         const Element* z_gradient, const DenseGradient& dense);
+  Element* RunDeepBackward(int thread, std::size_t rows, const Element* y,
+                           const DenseGradient& dense, Element* x0_gradient);
+  void RunCrossBackward(int thread, std::size_t rows, const Element* x0, Element* y_gradient,
+                        const DenseGradient& dense, Element* x0_gradient);
+  Workspace<Element>& workspace(int thread) {
     return workspaces_[static_cast<std::size_t>(thread)];
   }
 
@@ -100,11 +110,11 @@ class OnednnModel final : public DenseModel {
   std::size_t logit_kernel_ = 0;  // offsets in the flat vector
   std::size_t logit_bias_ = 0;
   const float* parameters_ = nullptr;
-  std::vector<Workspace<Operand>> workspaces_;
+  std::vector<Workspace<Element>> workspaces_;
 };
 
-template <typename Operand>
-OnednnModel<Operand>::OnednnModel(const ModelSpec& spec, int threads, std::size_t max_slice_rows)
+template <typename Element>
+OnednnModel<Element>::OnednnModel(const ModelSpec& spec, int threads, std::size_t max_slice_rows)
     : spec_(spec),
       width_(spec.input_width()),
       max_rows_(max_slice_rows),
@@ -125,14 +135,14 @@ const DenseParameter& Find(const std::vector<DenseParameter>& parameters, std::s
   return *found;
 }
 
-template <typename Operand>
-std::unique_ptr<OnednnLinear> OnednnModel<Operand>::MakeLinear(const std::string& kernel) {
+template <typename Element>
+std::unique_ptr<OnednnLinear> OnednnModel<Element>::MakeLinear(const std::string& kernel) {
   return std::make_unique<OnednnLinear>(LinearSpecOf(spec_, kernel, kPrecision), scratch_,
                                         max_rows_);
 }
 
-template <typename Operand>
-void OnednnModel<Operand>::MakeLayers() {
+template <typename Element>
+void OnednnModel<Element>::MakeLayers() {
   for (std::size_t i = 0; i < spec_.cross.size(); ++i) {
     const std::string prefix = fmt::format("cross/{}/", i);
     CrossLayer layer;
@@ -163,35 +173,34 @@ void OnednnModel<Operand>::MakeLayers() {
   logit_bias_ = Find(dense_, "logit/bias").offset;
 }
 
-template <typename Operand>
-Workspace<Operand> OnednnModel<Operand>::MakeWorkspace() const {
-  Workspace<Operand> workspace;
-  workspace.x0 = AlignedBlock<Operand>(kRounds ? max_rows_ * width_ : 0);
-  for (std::size_t i = 0; i < cross_.size(); ++i) {
-    const bool is_only_operand = IsOnlyOperand(i);
-    workspace.cross_outputs.emplace_back(is_only_operand ? 0 : max_rows_ * width_);
-    workspace.cross_operands.emplace_back(is_only_operand || kRounds ? max_rows_ * width_ : 0);
+template <typename Element>
+Workspace<Element> OnednnModel<Element>::MakeWorkspace() const {
+  Workspace<Element> workspace;
+  for (const CrossLayer& layer : cross_) {
+    workspace.cross_outputs.emplace_back(max_rows_ * width_);
     workspace.cross_activations.emplace_back(max_rows_ * width_);
-    workspace.cross_projections.emplace_back(max_rows_ * cross_[i].spec.projection_dimension);
+    workspace.cross_projections.emplace_back(max_rows_ * layer.spec.projection_dimension);
   }
   for (std::size_t i = 0; i + 1 < deep_.size(); ++i) {
     workspace.deep_outputs.emplace_back(max_rows_ * deep_[i]->spec().outputs);
   }
-  if (!deep_.empty()) {
-    workspace.last_output = AlignedFloats(max_rows_ * deep_.back()->spec().outputs);
+  for (AlignedBlock<Element>& room : workspace.rooms) {
+    room = AlignedBlock<Element>(max_rows_ * widest_);
   }
-  for (int i = 0; i < 2; ++i) {
-    workspace.gradients.emplace_back(max_rows_ * widest_);
+  for (const CrossLayer& layer : cross_) {
+    workspace.projection_gradient.EnsureSize(max_rows_ * layer.spec.projection_dimension);
   }
-  workspace.y_gradient = AlignedFloats(max_rows_ * width_);
   workspace.prediction_gradient = AlignedFloats(max_rows_);
-  workspace.cross_inputs.resize(cross_.size());
-  workspace.deep_inputs.resize(deep_.size());
+  for (const OnednnLinear* linear : linears_) {
+    workspace.kernel_gradient.EnsureSize(linear->spec().inputs * linear->spec().outputs);
+  }
+  workspace.column_sums = AlignedFloats(widest_);
+  workspace.logit_gradient = AlignedFloats(logit_width_);
   return workspace;
 }
 
-template <typename Operand>
-void OnednnModel<Operand>::SetParameters(std::span<const float> parameters, ThreadPool& pool) {
+template <typename Element>
+void OnednnModel<Element>::SetParameters(std::span<const float> parameters, ThreadPool& pool) {
   DCN_CHECK_EQ(parameters.size(), dense_size_);
   parameters_ = parameters.data();
   for (OnednnLinear* linear : linears_) linear->SetParameters(parameters);
@@ -201,66 +210,50 @@ void OnednnModel<Operand>::SetParameters(std::span<const float> parameters, Thre
   });
 }
 
-// Returns the cross layers' output, null where it is in `operand` only. operand: x0 as products
-// read it, then the output.
-template <typename Operand>
-const float* OnednnModel<Operand>::RunCrossForward(int thread, std::size_t rows, const float* x0,
-                                                   const Operand*& operand) {
-  Workspace<Operand>& workspace = this->workspace(thread);
-  const std::size_t count = rows * width_;
-  const float* x = x0;
+// Returns the cross layers' output; without layers that is x0.
+template <typename Element>
+const Element* OnednnModel<Element>::RunCrossForward(int thread, std::size_t rows,
+                                                     const Element* x0) {
+  Workspace<Element>& workspace = this->workspace(thread);
+  const Element* x = x0;
   for (std::size_t i = 0; i < cross_.size(); ++i) {
     const CrossLayer& layer = cross_[i];
-    float* const z = workspace.cross_activations[i].get();
-    workspace.cross_inputs[i] = operand;
+    Element* const z = workspace.cross_activations[i].get();
     if (layer.up) {
-      Operand* const projection = workspace.cross_projections[i].get();
-      layer.down->Forward(thread, rows, operand, projection);
+      Element* const projection = workspace.cross_projections[i].get();
+      layer.down->Forward(thread, rows, x, projection);
       layer.up->Forward(thread, rows, projection, z);
     } else {
-      layer.down->Forward(thread, rows, operand, z);
+      layer.down->Forward(thread, rows, x, z);
     }
-    AlignedBlock<Operand>& rounded = workspace.cross_operands[i];
-    if (IsOnlyOperand(i)) {
-      CrossForward(layer.spec, count, x0, x, z, rounded.get());
-      operand = rounded.get();
-      return nullptr;
-    }
-    float* const y = workspace.cross_outputs[i].get();
-    CrossForward(layer.spec, count, x0, x, z, y);
-    operand = AsOperand(count, y, rounded);
+    Element* const y = workspace.cross_outputs[i].get();
+    CrossForward(layer.spec, rows * width_, x0, x, z, y);
     x = y;
   }
   return x;
 }
 
 // Returns the last hidden layer's output, the logit's input.
-template <typename Operand>
-const float* OnednnModel<Operand>::RunForward(int thread, std::size_t rows, const float* x0,
-                                              float* predictions) {
+template <typename Element>
+const Element* OnednnModel<Element>::RunForward(int thread, std::size_t rows, const Element* x0,
+                                                float* predictions) {
   DCN_CHECK(parameters_ != nullptr);
-  Workspace<Operand>& workspace = this->workspace(thread);
-  const Operand* operand = AsOperand(rows * width_, x0, workspace.x0);
-  const float* h = RunCrossForward(thread, rows, x0, operand);
+  Workspace<Element>& workspace = this->workspace(thread);
+  const Element* h = RunCrossForward(thread, rows, x0);
   for (std::size_t i = 0; i < deep_.size(); ++i) {
-    workspace.deep_inputs[i] = operand;
-    if (i + 1 < deep_.size()) {
-      Operand* const hidden = workspace.deep_outputs[i].get();
-      deep_[i]->Forward(thread, rows, operand, hidden);
-      operand = hidden;
-    } else {
-      deep_[i]->Forward(thread, rows, operand, workspace.last_output.get());
-      h = workspace.last_output.get();
-    }
+    const bool is_last = i + 1 == deep_.size();
+    Element* const output = (is_last ? workspace.rooms[0] : workspace.deep_outputs[i]).get();
+    deep_[i]->Forward(thread, rows, h, output);
+    h = output;
   }
   LogitForward(rows, logit_width_, h, parameters_ + logit_kernel_, parameters_[logit_bias_],
                predictions);
   return h;
 }
 
-template <typename Operand>
-void OnednnModel<Operand>::Forward(int thread, std::span<const float> x0,
-                                   std::span<float> predictions) {
+template <typename Element>
+void OnednnModel<Element>::Forward(int thread, Rows x0_rows, std::span<float> predictions) {
+  const auto x0 = std::get<std::span<const Element>>(x0_rows);
   const std::size_t rows = predictions.size();
   DCN_CHECK_LE(rows, max_rows_);
   DCN_CHECK_EQ(x0.size(), rows * width_);
@@ -268,100 +261,120 @@ void OnednnModel<Operand>::Forward(int thread, std::span<const float> x0,
   RunForward(thread, rows, x0.data(), predictions.data());
 }
 
-template <typename Operand>
-void OnednnModel<Operand>::ForwardBackward(int thread, const TrainingSlice& slice,
+template <typename Element>
+void OnednnModel<Element>::ForwardBackward(int thread, const TrainingSlice& slice,
                                            SliceGradient& out) {
+  const auto x0 = std::get<std::span<const Element>>(slice.x0);
+  const auto x0_gradient = std::get<std::span<Element>>(out.x0_gradient);
   const std::size_t rows = slice.labels.size();
   DCN_CHECK_LE(rows, max_rows_);
-  DCN_CHECK_EQ(slice.x0.size(), rows * width_);
+  DCN_CHECK_EQ(x0.size(), rows * width_);
   DCN_CHECK_EQ(out.predictions.size(), rows);
   DCN_CHECK_EQ(out.dense_gradient.size(), dense_size_);
-  DCN_CHECK_EQ(out.x0_gradient.size(), rows * width_);
+  DCN_CHECK_EQ(x0_gradient.size(), rows * width_);
   UseOneThreadPerProduct();
-  Workspace<Operand>& workspace = this->workspace(thread);
-  const float* const x0 = slice.x0.data();
-  const float* const h = RunForward(thread, rows, x0, out.predictions.data());
+  Workspace<Element>& workspace = this->workspace(thread);
+  const Element* const h = RunForward(thread, rows, x0.data(), out.predictions.data());
   float* const prediction_gradient = workspace.prediction_gradient.get();
   out.squared_error = SquaredError(rows, out.predictions.data(), slice.labels.data(),
                                    slice.gradient_scale, prediction_gradient);
 
-  float* const dense_gradient = out.dense_gradient.data();
-  float* const kernel_gradient = dense_gradient + logit_kernel_;
-  float* const bias_gradient = dense_gradient + logit_bias_;
-  // Without cross layers, their output is x0.
-  float* const y_gradient = cross_.empty() ? out.x0_gradient.data() : workspace.y_gradient.get();
+  const DenseGradient dense{out.dense_gradient.data(), out.adds_dense_gradient};
+  float* const kernel_gradient = workspace.logit_gradient.get();
+  float bias_gradient = 0;
+  Element* y_gradient = cross_.empty() ? x0_gradient.data() : workspace.rooms[0].get();
   if (deep_.empty()) {
     LogitBackward(rows, logit_width_, prediction_gradient, h, parameters_ + logit_kernel_,
-                  y_gradient, kernel_gradient, bias_gradient);
+                  y_gradient, kernel_gradient, &bias_gradient);
   } else {
+    Element* const z_gradient = workspace.rooms[0].get();  // where h is
     LogitReluBackward(rows, logit_width_, prediction_gradient, h, parameters_ + logit_kernel_,
-                      workspace.gradients[0].get(),
-                      dense_gradient + deep_.back()->spec().bias_offset, kernel_gradient,
-                      bias_gradient);
-    RunDeepBackward(thread, rows, dense_gradient, y_gradient);
+                      z_gradient, workspace.column_sums.get(), kernel_gradient, &bias_gradient);
+    dense.PutBias(*deep_.back(), workspace.column_sums.get());
+    const Element* const y = cross_.empty() ? x0.data() : workspace.cross_outputs.back().get();
+    y_gradient = RunDeepBackward(thread, rows, y, dense, x0_gradient.data());
   }
-  if (!cross_.empty()) RunCrossBackward(thread, rows, x0, y_gradient, out);
+  dense.Put(logit_width_, kernel_gradient, logit_kernel_);
+  dense.Put(1, &bias_gradient, logit_bias_);
+  if (!cross_.empty()) {
+    RunCrossBackward(thread, rows, x0.data(), y_gradient, dense, x0_gradient.data());
+  }
 }
 
-// From the gradient before the last ReLU (in gradients[0]) to y_gradient, that of the cross output.
-template <typename Operand>
-void OnednnModel<Operand>::RunDeepBackward(int thread, std::size_t rows, float* dense_gradient,
-                                           float* y_gradient) {
-  Workspace<Operand>& workspace = this->workspace(thread);
-  Operand* z_gradient = workspace.gradients[0].get();
-  Operand* next = workspace.gradients[1].get();
-  for (std::size_t i = deep_.size(); i-- > 0;) {
-    deep_[i]->KernelGradient(thread, rows, workspace.deep_inputs[i], z_gradient,
-                             dense_gradient + deep_[i]->spec().kernel_offset);
-    if (i == 0) {
-      deep_[i]->InputGradient(thread, rows, z_gradient, y_gradient);
-      return;
-    }
+template <typename Element>
+void OnednnModel<Element>::PutKernelGradient(int thread, std::size_t rows, OnednnLinear& layer,
+                                             const Element* x, const Element* z_gradient,
+                                             const DenseGradient& dense) {
+  const LinearSpec& spec = layer.spec();
+  if (!dense.adds) {
+    layer.KernelGradient(thread, rows, x, z_gradient, dense.gradient + spec.kernel_offset);
+    return;
+  }
+  float* const kernel_gradient = workspace(thread).kernel_gradient.get();
+  layer.KernelGradient(thread, rows, x, z_gradient, kernel_gradient);
+  dense.Put(spec.inputs * spec.outputs, kernel_gradient, spec.kernel_offset);
+}
+
+// From the gradient before the last ReLU, in rooms[0], to that of y, the deep layers' input.
+// Returns where that is: one of the rooms; or x0_gradient, where y is x0.
+template <typename Element>
+Element* OnednnModel<Element>::RunDeepBackward(int thread, std::size_t rows, const Element* y,
+                                               const DenseGradient& dense, Element* x0_gradient) {
+  Workspace<Element>& workspace = this->workspace(thread);
+  Element* z_gradient = workspace.rooms[0].get();
+  Element* next = workspace.rooms[1].get();
+  for (std::size_t i = deep_.size() - 1; i > 0; --i) {
+    const Element* const input = workspace.deep_outputs[i - 1].get();
+    PutKernelGradient(thread, rows, *deep_[i], input, z_gradient, dense);
     deep_[i]->InputGradient(thread, rows, z_gradient, next);
-    const LinearSpec& below = deep_[i - 1]->spec();
-    ReluBackward(rows, below.outputs, workspace.deep_outputs[i - 1].get(), next,
-                 dense_gradient + below.bias_offset);
+    const OnednnLinear& below = *deep_[i - 1];
+    ReluBackward(rows, below.spec().outputs, input, next, workspace.column_sums.get());
+    dense.PutBias(below, workspace.column_sums.get());
     std::swap(z_gradient, next);
   }
+  Element* const y_gradient = cross_.empty() ? x0_gradient : next;
+  PutKernelGradient(thread, rows, *deep_[0], y, z_gradient, dense);
+  deep_[0]->InputGradient(thread, rows, z_gradient, y_gradient);
+  return y_gradient;
 }
 
-template <typename Operand>
-void OnednnModel<Operand>::RunCrossBackward(int thread, std::size_t rows, const float* x0,
-                                            float* y_gradient, SliceGradient& out) {
-  Workspace<Operand>& workspace = this->workspace(thread);
-  float* const dense_gradient = out.dense_gradient.data();
-  float* const x0_gradient = out.x0_gradient.data();
+// y_gradient: of the cross layers' output, in one of the rooms; it is overwritten.
+template <typename Element>
+void OnednnModel<Element>::RunCrossBackward(int thread, std::size_t rows, const Element* x0,
+                                            Element* y_gradient, const DenseGradient& dense,
+                                            Element* x0_gradient) {
+  Workspace<Element>& workspace = this->workspace(thread);
+  Element* const first_room = workspace.rooms[0].get();
+  Element* const z_gradient = y_gradient == first_room ? workspace.rooms[1].get() : first_room;
   for (std::size_t i = cross_.size(); i-- > 0;) {
     const CrossLayer& layer = cross_[i];
-    const float* const x = i > 0 ? workspace.cross_outputs[i - 1].get() : x0;
-    Operand* const z_gradient = workspace.gradients[0].get();
-    const CrossBackwardArguments<Operand> arguments{
-        .x0 = x0,
-        .x = x,
-        .a = workspace.cross_activations[i].get(),
-        .y_gradient = y_gradient,
-        .z_gradient = z_gradient,
-        .x0_gradient = x0_gradient,
-        .x_gradient = y_gradient,
-        .bias_gradient = dense_gradient + layer.with_bias().spec().bias_offset};
+    const Element* const x = i > 0 ? workspace.cross_outputs[i - 1].get() : x0;
+    const CrossBackwardArguments<Element> arguments{.x0 = x0,
+                                                    .x = x,
+                                                    .a = workspace.cross_activations[i].get(),
+                                                    .y_gradient = y_gradient,
+                                                    .z_gradient = z_gradient,
+                                                    .x0_gradient = x0_gradient,
+                                                    .x_gradient = y_gradient,
+                                                    .bias_gradient = workspace.column_sums.get()};
     const bool is_last = i + 1 == cross_.size();
     if (i == 0) {
       FirstCrossBackward(layer.spec, rows, width_, is_last, arguments);
     } else {
       CrossBackward(layer.spec, rows, width_, is_last, arguments);
     }
+    dense.PutBias(layer.with_bias(), workspace.column_sums.get());
     // The first layer's x is x0: its part through W goes straight into x0's gradient.
-    float* const x_gradient = i == 0 ? x0_gradient : y_gradient;
-    const Operand* down_gradient = z_gradient;
+    Element* const x_gradient = i == 0 ? x0_gradient : y_gradient;
+    const Element* down_gradient = z_gradient;
     if (layer.up) {
-      Operand* const projection_gradient = workspace.gradients[1].get();
-      layer.up->KernelGradient(thread, rows, workspace.cross_projections[i].get(), z_gradient,
-                               dense_gradient + layer.up->spec().kernel_offset);
+      Element* const projection_gradient = workspace.projection_gradient.get();
+      PutKernelGradient(thread, rows, *layer.up, workspace.cross_projections[i].get(), z_gradient,
+                        dense);
       layer.up->InputGradient(thread, rows, z_gradient, projection_gradient);
       down_gradient = projection_gradient;
     }
-    layer.down->KernelGradient(thread, rows, workspace.cross_inputs[i], down_gradient,
-                               dense_gradient + layer.down->spec().kernel_offset);
+    PutKernelGradient(thread, rows, *layer.down, x, down_gradient, dense);
     layer.down->InputGradient(thread, rows, down_gradient, x_gradient);
   }
 }

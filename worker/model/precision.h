@@ -1,4 +1,4 @@
-// In what the model's products read their operands.
+// In what the model keeps what stands between its products, and reads it.
 #pragma once
 
 #include <string_view>
@@ -8,7 +8,7 @@ namespace dcn::model {
 /// Parameters, their gradients, their optimizer, losses and all sums are float32 whatever it is.
 enum class Precision {
   kFp32,
-  kBf16,  // operands of matrix products are bfloat16
+  kBf16,  // what matrix products read, activations and their gradients are bfloat16
 };
 
 /// "fp32" or "bf16". REQUIRES: one of these.

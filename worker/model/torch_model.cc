@@ -59,10 +59,23 @@ at::Tensor CopyOf(std::span<const float> values, const std::vector<std::size_t>&
   return at::from_blob(const_cast<float*>(values.data()), sizes, at::kFloat).clone();
 }
 
-void CopyTo(const at::Tensor& tensor, std::span<float> out) {
+// Calls move(values, size) with the tensor's values in this process' memory.
+template <typename Move>
+void MoveFrom(const at::Tensor& tensor, std::size_t size, Move move) {
   const at::Tensor source = tensor.detach().to(at::kCPU).contiguous();
-  DCN_CHECK_EQ(static_cast<std::size_t>(source.numel()), out.size());
-  std::copy_n(source.data_ptr<float>(), out.size(), out.data());
+  DCN_CHECK_EQ(static_cast<std::size_t>(source.numel()), size);
+  move(source.data_ptr<float>(), size);
+}
+
+void CopyTo(const at::Tensor& tensor, std::span<float> out) {
+  MoveFrom(tensor, out.size(),
+           [&](const float* values, std::size_t size) { std::copy_n(values, size, out.data()); });
+}
+
+void AddTo(const at::Tensor& tensor, std::span<float> out) {
+  MoveFrom(tensor, out.size(), [&](const float* values, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) out[i] += values[i];
+  });
 }
 
 // Runs `body`; LibTorch's exceptions leave it as std::runtime_error, so that nobody outside needs
@@ -114,7 +127,8 @@ class TorchModel final : public DenseModel {
     });
   }
 
-  void Forward(int thread, std::span<const float> x0, std::span<float> predictions) override {
+  void Forward(int thread, Rows rows_of_x0, std::span<float> predictions) override {
+    const auto x0 = std::get<std::span<const float>>(rows_of_x0);
     const std::size_t rows = predictions.size();
     CheckCall(thread, rows, x0.size());
     AtBorder("forward over a slice", [&] {
@@ -125,13 +139,15 @@ class TorchModel final : public DenseModel {
 
   void ForwardBackward(int thread, const TrainingSlice& slice, SliceGradient& out) override {
     const std::size_t rows = slice.labels.size();
-    CheckCall(thread, rows, slice.x0.size());
+    const auto x0 = std::get<std::span<const float>>(slice.x0);
+    const auto x0_gradient = std::get<std::span<float>>(out.x0_gradient);
+    CheckCall(thread, rows, x0.size());
     DCN_CHECK_EQ(out.predictions.size(), rows);
     DCN_CHECK_EQ(out.dense_gradient.size(), spec_.dense_size());
-    DCN_CHECK_EQ(out.x0_gradient.size(), slice.x0.size());
+    DCN_CHECK_EQ(x0_gradient.size(), x0.size());
     AtBorder("forward and backward over a slice", [&] {
       std::vector<at::Tensor> inputs = parameters_;
-      inputs.push_back(OnDevice(slice.x0, {rows, spec_.input_width()}).requires_grad_(true));
+      inputs.push_back(OnDevice(x0, {rows, spec_.input_width()}).requires_grad_(true));
       const at::Tensor predictions = Predict(inputs.back());
       const at::Tensor loss = (predictions - OnDevice(slice.labels, {rows})).square().sum();
       // d/dp of (p - y)^2 is 2 (p - y), and gradient_scale has that 2 in it already.
@@ -140,9 +156,10 @@ class TorchModel final : public DenseModel {
       const std::vector<at::Tensor> gradients =
           torch::autograd::grad({loss}, inputs, {loss_gradient});
       for (std::size_t i = 0; i < layout_.size(); ++i) {
-        CopyTo(gradients[i], out.dense_gradient.subspan(layout_[i].offset, layout_[i].size));
+        const auto part = out.dense_gradient.subspan(layout_[i].offset, layout_[i].size);
+        out.adds_dense_gradient ? AddTo(gradients[i], part) : CopyTo(gradients[i], part);
       }
-      CopyTo(gradients.back(), out.x0_gradient);
+      CopyTo(gradients.back(), x0_gradient);
       CopyTo(predictions, out.predictions);
     });
     out.squared_error = 0;

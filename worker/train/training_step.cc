@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -16,34 +16,28 @@ namespace {
 // a core's second-level cache.
 constexpr std::size_t kDenseRange = 2048;
 
+// Leaves are computed in pairs where there are so many for each thread.
+constexpr std::uint32_t kLeavesToPair = 4;
+
 // Steps without an allocation for their rates.
 constexpr std::size_t kReservedSteps = 4096;
 
 // Rows of tables and of gradients are read from all over a batch: they are fetched before, so many
 // ratings, or occurrences of a row in ratings, ahead.
-constexpr std::size_t kRatingsAhead = 4;
+constexpr std::size_t kRatingsAhead = 8;
 constexpr std::ptrdiff_t kOccurrencesAhead = 16;
 
-void PrefetchRow(const float* row, std::size_t dimension) {
-  constexpr std::size_t kLine = 64 / sizeof(float);
+template <typename Element>
+void PrefetchRow(const Element* row, std::size_t dimension) {
+  constexpr std::size_t kLine = kCacheLineBytes / sizeof(Element);
   for (std::size_t i = 0; i < dimension; i += kLine) __builtin_prefetch(row + i);
 }
 
-// Fixed sizes become a few vector moves; the call of memcpy costs more than the copy.
-void CopyRow(const float* from, std::uint32_t dimension, float* to) {
-  switch (dimension) {
-    case 16:
-      std::memcpy(to, from, 16 * sizeof(float));
-      return;
-    case 32:
-      std::memcpy(to, from, 32 * sizeof(float));
-      return;
-    case 64:
-      std::memcpy(to, from, 64 * sizeof(float));
-      return;
-    default:
-      std::memcpy(to, from, dimension * sizeof(float));
-  }
+template <typename Element>
+void CopyRow(const float* from, std::uint32_t dimension, Element* to) {
+  ForLanes(dimension, [&](std::size_t i, auto count) {
+    model::StoreLanes(model::LoadLanes(from + i, count), to + i, count);
+  });
 }
 
 std::vector<std::uint32_t> Dimensions(const model::ModelSpec& spec) {
@@ -97,16 +91,28 @@ TrainingStep::TrainingStep(const model::ModelSpec& spec, const StepOptions& opti
   DCN_CHECK_EQ(static_cast<int>(options.cut.rank), communicator.rank());
   DCN_CHECK_EQ(static_cast<int>(options.cut.ranks), communicator.size());
   const std::size_t leaves = options.cut.leaves().size();
-  x0_gradients_.EnsureSize(std::min(options.cut.batch_rows, leaves * options.cut.slice_rows) *
-                           width_);
+  if (model.row_precision() == model::Precision::kBf16) {
+    MakeModelRows<model::Bfloat16>(options.cut);
+  } else {
+    MakeModelRows<float>(options.cut);
+  }
   leaf_gradients_.EnsureSize(leaves * leaf_stride_);
   if (options.cut.ranks > 1) dense_gradient_.EnsureSize(spec.dense_size());
-  const std::uint32_t widest = *std::max_element(dimensions_.begin(), dimensions_.end());
   for (int thread = 0; thread < pool.thread_count(); ++thread) {
-    threads_.push_back(std::make_unique<ThreadState>(options.cut, width_, widest));
+    row_gradients_.emplace_back(options.cut.slice_rows, options.cut.leaves().begin);
   }
   step_sizes_.reserve(kReservedSteps);
   model_.SetParameters(dense_.parameters(), pool_);
+}
+
+template <typename Element>
+void TrainingStep::MakeModelRows(const BatchCut& cut) {
+  ModelRows<Element>& rows = model_rows_.emplace<ModelRows<Element>>();
+  for (int thread = 0; thread < pool_.thread_count(); ++thread) {
+    rows.x0.emplace_back(cut.slice_rows * width_);
+  }
+  const std::size_t own_rows = std::min(cut.batch_rows, cut.leaves().size() * cut.slice_rows);
+  rows.x0_gradients.EnsureSize(own_rows * width_);
 }
 
 void TrainingStep::AssignDense(std::span<const float> parameters) {
@@ -144,9 +150,10 @@ Result<double> TrainingStep::Run(const data::BatchPlan& batch, const data::Batch
   leaf_errors_.resize(leaves);
 
   const std::size_t others = beside ? 1 : 0;
-  pool_.ParallelFor(leaves + others, [&](int thread, std::size_t i) {
-    const TraceSpan span = Span(thread, i < others ? "plan" : "slice");
-    i < others ? beside() : ComputeSlice(thread, batch, i - others);
+  pool_.ParallelFor(layout_->units.size() + others, [&](int thread, std::size_t i) {
+    if (i >= others) return ComputeUnit(thread, batch, layout_->units[i - others]);
+    const TraceSpan span = Span(thread, "plan");
+    beside();
   });
 
   pushed_.EnsureSize(batch.push_value_count());
@@ -188,7 +195,7 @@ Status TrainingStep::Predict(const data::BatchPlan& batch, std::span<float> pred
   pool_.ParallelFor(leaves, [&](int thread, std::size_t leaf) {
     const std::size_t begin = leaf * options_.cut.slice_rows;
     const std::size_t rows = LeafRows(batch, leaf);
-    const std::span<const float> x0 = GatherSlice(thread, batch, leaf, other_.get());
+    const model::Rows x0 = GatherSlice(thread, batch, leaf, other_.get());
     const std::span<float> out = predictions.subspan(begin, rows);
     model_.Forward(thread, x0, out);
     double sum = 0;
@@ -206,27 +213,44 @@ std::size_t TrainingStep::LeafRows(const data::BatchPlan& batch, std::size_t lea
 }
 
 // x0 of one slice: its rows' embeddings side by side, in the thread's own buffer.
-std::span<const float> TrainingStep::GatherSlice(int thread, const data::BatchPlan& batch,
-                                                 std::size_t leaf, const float* values) {
-  AlignedFloats& x0 = threads_[static_cast<std::size_t>(thread)]->x0;
+model::Rows TrainingStep::GatherSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
+                                      const float* values) {
   const std::size_t begin = leaf * options_.cut.slice_rows;
   const std::size_t rows = LeafRows(batch, leaf);
-  float* to = x0.get();
-  for (std::size_t row = begin; row < begin + rows; ++row) {
-    if (row + kRatingsAhead < begin + rows) {
-      const auto ahead = batch.value_offsets(row + kRatingsAhead);
-      for (std::size_t f = 0; f < ahead.size(); ++f) PrefetchRow(values + ahead[f], dimensions_[f]);
+  const auto gather = [&](auto* const x0) {
+    auto* to = x0;
+    for (std::size_t row = begin; row < begin + rows; ++row) {
+      if (row + kRatingsAhead < begin + rows) {
+        const auto ahead = batch.value_offsets(row + kRatingsAhead);
+        for (std::size_t f = 0; f < ahead.size(); ++f) {
+          PrefetchRow(values + ahead[f], dimensions_[f]);
+        }
+      }
+      const auto offsets = batch.value_offsets(row);
+      for (std::size_t f = 0; f < offsets.size(); ++f) {
+        CopyRow(values + offsets[f], dimensions_[f], to);
+        to += dimensions_[f];
+      }
     }
-    const auto offsets = batch.value_offsets(row);
-    for (std::size_t f = 0; f < offsets.size(); ++f) {
-      CopyRow(values + offsets[f], dimensions_[f], to);
-      to += dimensions_[f];
-    }
-  }
-  return {x0.get(), rows * width_};
+    return model::Rows(std::span(std::as_const(x0), rows * width_));
+  };
+  return std::visit(
+      [&](auto& model_rows) {
+        return gather(model_rows.x0[static_cast<std::size_t>(thread)].get());
+      },
+      model_rows_);
 }
 
-void TrainingStep::ComputeSlice(int thread, const data::BatchPlan& batch, std::size_t leaf) {
+void TrainingStep::ComputeUnit(int thread, const data::BatchPlan& batch, const LeafRange& unit) {
+  for (std::uint32_t leaf = unit.begin; leaf < unit.end; ++leaf) {
+    const TraceSpan span = Span(thread, "slice");
+    ComputeSlice(thread, batch, leaf, unit.begin);
+  }
+}
+
+// dense_leaf: whose dense gradient receives this leaf's, the leaf itself or one computed before.
+void TrainingStep::ComputeSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
+                                std::size_t dense_leaf) {
   const std::size_t begin = leaf * options_.cut.slice_rows;
   const std::size_t rows = LeafRows(batch, leaf);
   const model::TrainingSlice slice{.x0 = GatherSlice(thread, batch, leaf, pulled_.get()),
@@ -235,20 +259,32 @@ void TrainingStep::ComputeSlice(int thread, const data::BatchPlan& batch, std::s
   model::SliceGradient out{
       .predictions = std::span(predictions_).subspan(begin, rows),
       .dense_gradient =
-          leaf_gradients_.span().subspan(leaf * leaf_stride_, dense_.parameters().size()),
-      .x0_gradient = x0_gradients_.span().subspan(begin * width_, rows * width_)};
+          leaf_gradients_.span().subspan(dense_leaf * leaf_stride_, dense_.parameters().size()),
+      .x0_gradient = std::visit(
+          [&](auto& model_rows) -> model::MutableRows {
+            return model_rows.x0_gradients.span().subspan(begin * width_, rows * width_);
+          },
+          model_rows_),
+      .adds_dense_gradient = dense_leaf != leaf};
   model_.ForwardBackward(thread, slice, out);
   leaf_errors_[leaf] = out.squared_error;
 }
 
 void TrainingStep::SumRowGradients(int thread, const data::BatchPlan& batch,
                                    const data::PushRange& range) {
+  RowGradientSummer& summer = row_gradients_[static_cast<std::size_t>(thread)];
+  std::visit([&](auto& rows) { SumRowGradients(batch, range, rows.x0_gradients.get(), summer); },
+             model_rows_);
+}
+
+template <typename Element>
+void TrainingStep::SumRowGradients(const data::BatchPlan& batch, const data::PushRange& range,
+                                   const Element* x0_gradients, RowGradientSummer& summer) {
   const data::Segment& segment = batch.segments()[range.segment];
   const std::size_t dimension = dimensions_[segment.table];
   std::size_t column = 0;  // of the feature in x0
   for (std::size_t f = 0; f < segment.table; ++f) column += dimensions_[f];
-  RowGradientSummer& summer = threads_[static_cast<std::size_t>(thread)]->row_gradients;
-  const float* const gradients = x0_gradients_.get() + column;
+  const Element* const gradients = x0_gradients + column;
   // The pushes' occurrences lie one behind the other.
   const std::uint32_t* fetched = batch.push_occurrences(range.begin).data();
   const std::span<const std::uint32_t> last_push = batch.push_occurrences(range.end - 1);
@@ -377,7 +413,7 @@ Result<double> TrainingStep::PushPullAndUpdate(std::size_t batch_rows, float lea
 
 // Sums dense gradients [begin, begin + count) of this rank's leaves to its nodes, in place.
 void TrainingStep::SumLeaves(std::size_t begin, std::size_t count) {
-  for (const SumStep& sum : layout_->schedule) {
+  for (const SumStep& sum : layout_->dense_schedule) {
     float* const into = leaf_gradients_.get() + sum.into * leaf_stride_ + begin;
     const float* const from = leaf_gradients_.get() + sum.from * leaf_stride_ + begin;
     DCN_INDEPENDENT_ITERATIONS
@@ -398,7 +434,9 @@ TrainingStep::Layout TrainingStep::MakeLayout(std::size_t batch_rows) const {
   Layout layout = {.batch_rows = batch_rows,
                    .share = ShareOf(options_.cut, batch_rows),
                    .schedule = {},
-                   .node_leaves = {}};
+                   .node_leaves = {},
+                   .units = {},
+                   .dense_schedule = {}};
   const std::uint32_t first = options_.cut.leaves().begin;
   const auto end =
       first + LeafCount(layout.share.row_end - layout.share.row_begin, options_.cut.slice_rows);
@@ -413,6 +451,19 @@ TrainingStep::Layout TrainingStep::MakeLayout(std::size_t batch_rows) const {
     }
     layout.node_leaves.push_back(offset);
   }
+  // Few leaves are not paired, so that every thread has some.
+  const bool has_pairs =
+      end - first >= kLeavesToPair * static_cast<std::uint32_t>(pool_.thread_count());
+  for (std::uint32_t leaf = first; leaf < end;) {
+    const std::uint32_t size = has_pairs && leaf % 2 == 0 && leaf + 1 < end ? 2 : 1;
+    layout.units.push_back({leaf - first, leaf - first + size});
+    leaf += size;
+  }
+  const auto is_left = [&](const SumStep& sum) {
+    const LeafRange both{sum.into, sum.from + 1};
+    return std::ranges::find(layout.units, both) == layout.units.end();
+  };
+  std::ranges::copy_if(layout.schedule, std::back_inserter(layout.dense_schedule), is_left);
   return layout;
 }
 

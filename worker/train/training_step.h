@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "common/aligned_floats.h"
@@ -24,6 +25,7 @@
 #include "worker/communicator/dense_reduction.h"
 #include "worker/communicator/ordered_reduction.h"
 #include "worker/data/batch_plan.h"
+#include "worker/model/bfloat16.h"
 #include "worker/model/dense_model.h"
 #include "worker/model/model_spec.h"
 #include "worker/train/dense_optimizer.h"
@@ -101,28 +103,38 @@ class TrainingStep {
                                std::span<double> squared_errors);
 
  private:
-  struct ThreadState {
-    ThreadState(const BatchCut& cut, std::size_t width, std::size_t max_dimension)
-        : x0(cut.slice_rows * width),
-          row_gradients(cut.slice_rows, max_dimension, cut.leaves().begin) {}
-    AlignedFloats x0;  // one slice's concatenated embeddings
-    RowGradientSummer row_gradients;
+  // What the model reads and writes of rows, in its precision.
+  template <typename Element>
+  struct ModelRows {
+    std::vector<AlignedBlock<Element>> x0;  // by thread: one slice's concatenated embeddings
+    AlignedBlock<Element> x0_gradients;     // [rows of this rank, width]
   };
 
   [[nodiscard]] std::size_t LeafRows(const data::BatchPlan& batch, std::size_t leaf) const;
-  std::span<const float> GatherSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
-                                     const float* values);
-  void ComputeSlice(int thread, const data::BatchPlan& batch, std::size_t leaf);
+  template <typename Element>
+  void MakeModelRows(const BatchCut& cut);
+  model::Rows GatherSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
+                          const float* values);
+  void ComputeUnit(int thread, const data::BatchPlan& batch, const LeafRange& unit);
+  void ComputeSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
+                    std::size_t dense_leaf);
   // Who sums what in a batch of some length.
   struct Layout {
     std::size_t batch_rows = 0;
     RankShare share;
     std::vector<SumStep> schedule;         // sums this rank's leaves to its nodes
     std::vector<std::size_t> node_leaves;  // by node: the leaf that receives its sum
+    // Leaves that one thread computes one after the other. Where there are two they are siblings,
+    // and the second's dense gradient is added to the first's, so that there are half as many.
+    std::vector<LeafRange> units;
+    std::vector<SumStep> dense_schedule;  // what is left of the schedule for dense gradients
   };
   [[nodiscard]] Layout MakeLayout(std::size_t batch_rows) const;
   void LayOut(const data::BatchPlan& batch);
   void SumRowGradients(int thread, const data::BatchPlan& batch, const data::PushRange& range);
+  template <typename Element>
+  void SumRowGradients(const data::BatchPlan& batch, const data::PushRange& range,
+                       const Element* x0_gradients, RowGradientSummer& summer);
   void PreparePush(const data::BatchPlan& batch);
   void PreparePull(const data::BatchPlan* batch, AlignedFloats& values);
   void StartPushPull(int thread, std::size_t shard, float learning_rate);
@@ -147,11 +159,11 @@ class TrainingStep {
   ps::StepFlags flags_ = 0;        // of this rank's push
   std::vector<float> step_sizes_;  // by step, from 1
 
-  std::vector<std::unique_ptr<ThreadState>> threads_;
-  AlignedFloats pulled_;             // values of the current plan's entries
-  AlignedFloats other_;              // the same of the next plan, or of one to predict
-  AlignedFloats pushed_;             // summed gradients of the current plan's pushes
-  AlignedFloats x0_gradients_;       // [rows of this rank, width]
+  std::variant<ModelRows<float>, ModelRows<model::Bfloat16>> model_rows_;
+  std::deque<RowGradientSummer> row_gradients_;  // by thread
+  AlignedFloats pulled_;                         // values of the current plan's entries
+  AlignedFloats other_;                          // the same of the next plan, or of one to predict
+  AlignedFloats pushed_;                         // summed gradients of the current plan's pushes
   AlignedFloats leaf_gradients_;     // [leaves of this rank, leaf_stride_]: dense, padded
   std::size_t leaf_stride_;          // floats
   AlignedFloats dense_gradient_;     // over all ranks, where there are several

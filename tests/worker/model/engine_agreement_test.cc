@@ -18,6 +18,8 @@
 #include "tests/testing/engines.h"
 #include "tests/testing/model_grid.h"
 #include "tests/testing/reference_model.h"
+#include "worker/model/bfloat16.h"
+#include "worker/model/elementwise.h"
 
 namespace dcn::model {
 namespace {
@@ -119,26 +121,47 @@ struct Answer {
 };
 
 // Rows [begin, begin + rows) of the problem through the engine. What the answer held before is
-// garbage: the engine must overwrite it.
+// garbage: the engine must overwrite it. Or it adds to `dense_gradient`.
 Answer Compute(DenseModel& engine, int thread, const Problem& problem, std::size_t begin,
-               std::size_t rows) {
+               std::size_t rows, const std::vector<float>* dense_gradient = nullptr) {
   const std::size_t width = problem.x0.size() / problem.labels.size();
   constexpr float kGarbage = std::numeric_limits<float>::quiet_NaN();
+  const std::span<const float> x0 = std::span(problem.x0).subspan(begin * width, rows * width);
+  const bool is_bf16 = engine.row_precision() == Precision::kBf16;
+  std::vector<Bfloat16> rounded(x0.size());
+  Round(x0.size(), x0.data(), rounded.data());
+  std::vector<Bfloat16> rounded_gradient(x0.size(), ToBfloat16(kGarbage));
   Answer answer;
   answer.predictions.assign(rows, kGarbage);
   answer.dense_gradient.assign(problem.parameters.size(), kGarbage);
-  answer.x0_gradient.assign(rows * width, kGarbage);
+  if (dense_gradient != nullptr) answer.dense_gradient = *dense_gradient;
+  answer.x0_gradient.assign(x0.size(), kGarbage);
   SliceGradient gradient{.predictions = answer.predictions,
                          .dense_gradient = answer.dense_gradient,
                          .x0_gradient = answer.x0_gradient,
-                         .squared_error = std::numeric_limits<double>::quiet_NaN()};
+                         .squared_error = std::numeric_limits<double>::quiet_NaN(),
+                         .adds_dense_gradient = dense_gradient != nullptr};
+  if (is_bf16) gradient.x0_gradient = rounded_gradient;
   engine.ForwardBackward(thread,
-                         {.x0 = std::span(problem.x0).subspan(begin * width, rows * width),
+                         {.x0 = is_bf16 ? Rows(rounded) : Rows(x0),
                           .labels = std::span(problem.labels).subspan(begin, rows),
                           .gradient_scale = kGradientScale},
                          gradient);
+  if (is_bf16) {
+    std::ranges::transform(rounded_gradient, answer.x0_gradient.begin(),
+                           [](Bfloat16 value) { return ToFloat(value); });
+  }
   answer.squared_error = gradient.squared_error;
   return answer;
+}
+
+std::vector<float> Predict(DenseModel& engine, const Problem& problem) {
+  std::vector<float> predictions(problem.labels.size(), std::numeric_limits<float>::quiet_NaN());
+  std::vector<Bfloat16> rounded(problem.x0.size());
+  Round(rounded.size(), problem.x0.data(), rounded.data());
+  const bool is_bf16 = engine.row_precision() == Precision::kBf16;
+  engine.Forward(0, is_bf16 ? Rows(rounded) : Rows(problem.x0), predictions);
+  return predictions;
 }
 
 // The norm of actual - expected, as a share of the norm of expected (but not of less than `scale`
@@ -174,9 +197,8 @@ void ExpectAgreement(const ModelSpec& spec, DenseModel& engine, const Problem& p
         tolerance)
         << parameter.name;
   }
-  std::vector<float> predictions(rows, std::numeric_limits<float>::quiet_NaN());
-  engine.Forward(0, problem.x0, predictions);
-  EXPECT_LE(RelativeError(predictions, expected.predictions, prediction_scale), tolerance)
+  EXPECT_LE(RelativeError(Predict(engine, problem), expected.predictions, prediction_scale),
+            tolerance)
       << "Forward";
 }
 
@@ -273,6 +295,26 @@ TEST_P(EngineAgreement, BitsDoNotDependOnWhereTheSliceLies) {
     shifted.x0.insert(shifted.x0.begin(), shift * spec.input_width(), 1.0F);
     shifted.labels.insert(shifted.labels.begin(), shift, 1.0F);
     EXPECT_TRUE(Compute(*engine, 0, shifted, shift, kRows) == expected) << shift;
+  }
+}
+
+TEST_P(EngineAgreement, AddsAGradientAfterComputingItAlone) {
+  DCN_SKIP_WITHOUT_ENGINE(GetParam());
+  ThreadPool pool(1);
+  std::vector<ModelSpec> specs = {UnevenSpec()};
+  for (const NamedSpec& named : testing::ModelGrid()) specs.push_back(named.spec);
+  for (const ModelSpec& spec : specs) {
+    const auto engine = testing::MakeEngine(GetParam(), spec, 1, 512);
+    for (const std::size_t rows : {1U, 61U, 512U}) {
+      const Problem problem = MakeProblem(spec, rows, BoundsOf(GetParam()).margin_of_many_units);
+      engine->SetParameters(problem.parameters, pool);
+      std::vector<float> before(problem.parameters.size());
+      RandomStream(9, 0).FillUniform(0.5F, 0, before);
+      const Answer added = Compute(*engine, 0, problem, 0, rows, &before);
+      Answer expected = Compute(*engine, 0, problem, 0, rows);
+      for (std::size_t i = 0; i < before.size(); ++i) expected.dense_gradient[i] += before[i];
+      EXPECT_TRUE(added == expected) << rows << " rows, " << before.size() << " parameters";
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 #include "worker/train/row_gradients.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -8,6 +9,8 @@
 #include <gtest/gtest.h>
 
 #include "common/random.h"
+#include "worker/model/bfloat16.h"
+#include "worker/model/elementwise.h"
 
 namespace dcn::train {
 namespace {
@@ -46,6 +49,14 @@ Row SumByDefinition(const std::vector<std::uint32_t>& occurrences, const std::ve
   return *NodeValue(leaves, 12, 0);
 }
 
+// Rows as they are, and as Bfloat16 where that changes none of their values.
+std::vector<model::Bfloat16> Rounded(std::vector<float>& values) {
+  std::vector<model::Bfloat16> rounded(values.size());
+  model::Round(values.size(), values.data(), rounded.data());
+  std::ranges::transform(rounded, values.begin(), [](auto value) { return ToFloat(value); });
+  return rounded;
+}
+
 class RowGradientSums : public ::testing::TestWithParam<std::size_t> {};  // the row's dimension
 
 TEST_P(RowGradientSums, FollowTheTreesDefinition) {
@@ -55,8 +66,10 @@ TEST_P(RowGradientSums, FollowTheTreesDefinition) {
   const RandomStream random(3, dimension);
   std::vector<float> gradients(kRows * stride);
   random.FillUniform(1.0F, 0, gradients);
+  std::vector<float> bf16_values = gradients;
+  const std::vector<model::Bfloat16> bf16 = Rounded(bf16_values);
   for (const std::size_t slice_rows : {1U, 3U, 8U, 200U}) {
-    RowGradientSummer summer(slice_rows, 64);
+    RowGradientSummer summer(slice_rows);
     for (std::uint64_t trial = 0; trial < 60; ++trial) {
       std::vector<std::uint32_t> occurrences;
       const double density = trial % 6 == 0 ? 1.0 : 0.2 * static_cast<double>(trial % 5) + 0.02;
@@ -68,11 +81,15 @@ TEST_P(RowGradientSums, FollowTheTreesDefinition) {
       summer.Sum(occurrences, gradients.data(), stride, sum);
       ASSERT_EQ(sum, SumByDefinition(occurrences, gradients, stride, dimension, slice_rows))
           << "slices of " << slice_rows << ", " << occurrences.size() << " occurrences";
+      summer.Sum(occurrences, bf16.data(), stride, sum);
+      ASSERT_EQ(sum, SumByDefinition(occurrences, bf16_values, stride, dimension, slice_rows))
+          << "bf16, slices of " << slice_rows << ", " << occurrences.size() << " occurrences";
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dimensions, RowGradientSums, ::testing::Values(1, 7, 16, 31, 32, 64));
+INSTANTIATE_TEST_SUITE_P(Dimensions, RowGradientSums,
+                         ::testing::Values(1, 7, 16, 31, 32, 47, 64, 100));
 
 }  // namespace
 }  // namespace dcn::train

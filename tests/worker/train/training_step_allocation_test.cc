@@ -9,6 +9,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -35,15 +36,17 @@ class PlainModel final : public model::DenseModel {
   void SetParameters(std::span<const float> parameters, ThreadPool& /*pool*/) override {
     first_ = parameters[0];
   }
-  void Forward(int /*thread*/, std::span<const float> x0, std::span<float> predictions) override {
+  void Forward(int /*thread*/, model::Rows rows, std::span<float> predictions) override {
+    const auto x0 = std::get<std::span<const float>>(rows);
     const std::size_t width = x0.size() / predictions.size();
     for (std::size_t i = 0; i < predictions.size(); ++i) predictions[i] = first_ * x0[i * width];
   }
   void ForwardBackward(int thread, const model::TrainingSlice& slice,
                        model::SliceGradient& out) override {
-    Forward(thread, slice.x0, out.predictions);
-    std::ranges::copy(slice.x0, out.x0_gradient.begin());
-    std::ranges::fill(out.dense_gradient, slice.x0[0]);
+    const auto x0 = std::get<std::span<const float>>(slice.x0);
+    Forward(thread, x0, out.predictions);
+    std::ranges::copy(x0, std::get<std::span<float>>(out.x0_gradient).begin());
+    for (float& value : out.dense_gradient) value = out.adds_dense_gradient ? value + x0[0] : x0[0];
     out.squared_error = static_cast<double>(out.predictions[0]);
   }
   [[nodiscard]] std::string engine_description() const override { return "plain"; }
