@@ -8,8 +8,6 @@
 #include <string>
 #include <string_view>
 
-struct XXH3_state_s;  // of xxhash.h, which stays in digest.cc
-
 namespace dcn {
 
 /// XXH3-128 of bytes that arrive in pieces; where they are cut does not matter.
@@ -17,6 +15,9 @@ namespace dcn {
 class Digest128 {
  public:
   Digest128();
+  ~Digest128();
+  Digest128(Digest128&&) noexcept;
+  Digest128& operator=(Digest128&&) noexcept;
 
   void Update(std::span<const std::byte> bytes);
   void Update(std::string_view bytes);
@@ -25,10 +26,8 @@ class Digest128 {
   [[nodiscard]] std::string Hex() const;
 
  private:
-  struct Free {
-    void operator()(XXH3_state_s* state) const;
-  };
-  std::unique_ptr<XXH3_state_s, Free> state_;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 /// XXH3-128 of one piece, as Digest128::Hex.

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "common/status.h"
+#include "ps/body_pool.h"
 #include "ps/client/answer_box.h"
-#include "ps/client/body_pool.h"
 #include "ps/client/request_sender.h"
 #include "ps/shard_client.h"
 

@@ -5,16 +5,17 @@
 namespace dcn::ps {
 
 template <typename Message, typename Use>
-Status RequestPoster::PostMessage(ServerSession& session, std::uint64_t id, Body&& body,
+Status RequestPoster::PostMessage(ServerSession& session, std::uint64_t id,
+                                  std::shared_ptr<Body> body,
                                   Status (*decode)(std::span<const std::byte>, Message&),
                                   MessageType good, Use use) {
   struct Request {
-    Body body;
+    std::shared_ptr<Body> body;
     Message message;  // points into body
   };
   auto request = std::make_unique<Request>();
   request->body = std::move(body);
-  DCN_RETURN_IF_ERROR(decode(request->body, request->message));
+  DCN_RETURN_IF_ERROR(decode(*request->body, request->message));
   ShardThread* const shard = FindShard(session, id, request->message.shard);
   if (shard == nullptr) return Status();
   shard->Post(
@@ -23,7 +24,8 @@ Status RequestPoster::PostMessage(ServerSession& session, std::uint64_t id, Body
   return Status();
 }
 
-Status RequestPoster::Post(ServerSession& session, MessageType type, std::uint64_t id, Body body) {
+Status RequestPoster::Post(ServerSession& session, MessageType type, std::uint64_t id,
+                           std::shared_ptr<Body> body) {
   using Way = std::unique_ptr<Reply>;
   const auto post = [&](auto decode, MessageType good, auto use) {
     return PostMessage(session, id, std::move(body), decode, good, use);

@@ -23,7 +23,8 @@ class RequestPoster {
 
   /// Posts the request `id` of `session`; it is answered there, also where there is no such shard.
   /// kOutOfRange: requests of that type go to no shard. Else an error: the message makes no sense.
-  [[nodiscard]] Status Post(ServerSession& session, MessageType type, std::uint64_t id, Body body);
+  [[nodiscard]] Status Post(ServerSession& session, MessageType type, std::uint64_t id,
+                            std::shared_ptr<Body> body);
 
  private:
   // The shard of that number; null: there is none, and the request was answered so.
@@ -32,7 +33,8 @@ class RequestPoster {
   // Decodes a message and has use(desk, sender, message, reply) called on its shard's thread, the
   // body that the message points into being kept until then.
   template <typename Message, typename Use>
-  [[nodiscard]] Status PostMessage(ServerSession& session, std::uint64_t id, Body&& body,
+  [[nodiscard]] Status PostMessage(ServerSession& session, std::uint64_t id,
+                                   std::shared_ptr<Body> body,
                                    Status (*decode)(std::span<const std::byte>, Message&),
                                    MessageType good, Use use);
 

@@ -78,17 +78,18 @@ void ServerCore::OnRefused(ServerSession& session, Refusal reason) {
 // --- hello
 // ----------------------------------------------------------------------------------------
 
-void ServerCore::OnFrame(ServerSession& session, const net::FrameHeader& header, Body& body) {
+void ServerCore::OnFrame(ServerSession& session, const net::FrameHeader& header,
+                         std::shared_ptr<Body>& body) {
   if ((header.flags & ~kKnownFlags) != 0) {
     OnRefused(session, Refusal::kMessage);
     return;
   }
   if (!session.is_welcome()) {
-    OnHello(session, header, body);
+    OnHello(session, header, *body);
     return;
   }
   if (session.role() == Role::kObserver) {
-    OnObserverFrame(session, header, body);
+    OnObserverFrame(session, header, *body);
   } else {
     OnWorkerFrame(session, header, body);
   }
@@ -241,7 +242,8 @@ void ServerCore::OnObserverFrame(ServerSession& session, const net::FrameHeader&
   if (!AnswerCommon(session, header, body)) OnRefused(session, Refusal::kUnexpectedType);
 }
 
-void ServerCore::OnWorkerFrame(ServerSession& session, const net::FrameHeader& header, Body& body) {
+void ServerCore::OnWorkerFrame(ServerSession& session, const net::FrameHeader& header,
+                               std::shared_ptr<Body>& body) {
   if (header.type != static_cast<std::uint16_t>(MessageType::kPing)) ++counters_.requests;
   const std::uint64_t id = header.request_id;
   if (header.job_epoch != session.sender().epoch) {
@@ -250,10 +252,10 @@ void ServerCore::OnWorkerFrame(ServerSession& session, const net::FrameHeader& h
                   header.job_epoch, session.sender().epoch));
     return;
   }
-  if (AnswerCommon(session, header, body)) return;
+  if (AnswerCommon(session, header, *body)) return;
   const auto type = static_cast<MessageType>(header.type);
   if (type == MessageType::kEndJob) {
-    OnEndJob(session, header, body);
+    OnEndJob(session, header, *body);
   } else if (const Status posted = poster_.Post(session, type, id, std::move(body)); !posted.ok()) {
     const bool is_known = posted.code() != StatusCode::kOutOfRange;
     OnRefused(session, is_known ? Refusal::kMessage : Refusal::kUnexpectedType);

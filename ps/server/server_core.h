@@ -83,7 +83,8 @@ class ServerCore final : public SessionHandler {
   // --- SessionHandler
   // ------------------------------------------------------------------------------
 
-  void OnFrame(ServerSession& session, const net::FrameHeader& header, Body& body) override;
+  void OnFrame(ServerSession& session, const net::FrameHeader& header,
+               std::shared_ptr<Body>& body) override;
   void OnRefused(ServerSession& session, Refusal reason) override;
   void OnFailureSent() override { ++counters_.failures; }
   void OnClosed(ServerSession& session) override;
@@ -99,7 +100,8 @@ class ServerCore final : public SessionHandler {
   // False: no request that observers may make.
   [[nodiscard]] bool AnswerCommon(ServerSession& session, const net::FrameHeader& header,
                                   const Body& body);
-  void OnWorkerFrame(ServerSession& session, const net::FrameHeader& header, Body& body);
+  void OnWorkerFrame(ServerSession& session, const net::FrameHeader& header,
+                     std::shared_ptr<Body>& body);
   void OnEndJob(ServerSession& session, const net::FrameHeader& header, const Body& body);
 
   // Does what the time has brought.

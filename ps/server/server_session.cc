@@ -43,7 +43,8 @@ class RemoteReply final : public Reply {
         executor_(std::move(executor)),
         request_id_(request_id),
         epoch_(session->sender().epoch),
-        good_(good) {}
+        good_(good),
+        bodies_(session->bodies_) {}
 
   ~RemoteReply() override {
     if (is_sent_) return;
@@ -53,7 +54,7 @@ class RemoteReply final : public Reply {
   }
 
   std::span<float> MakeRoom(Step step, StepFlags flags, std::size_t count) override {
-    body_ = std::make_shared<Body>();
+    body_ = bodies_.Take();
     return EncodeRows(step, count, *body_, flags);
   }
   void SetFlags(StepFlags /*flags*/) override {
@@ -80,6 +81,7 @@ class RemoteReply final : public Reply {
   const std::uint64_t request_id_;
   const std::uint64_t epoch_;
   const MessageType good_;
+  BodyPool bodies_;
   std::shared_ptr<Body> body_;
   bool is_sent_ = false;
 };
@@ -92,12 +94,13 @@ ServerSession::ServerSession(ConnectionId id, asio::ip::tcp::socket socket, Sess
 
 asio::awaitable<void> ServerSession::AsyncRead(std::shared_ptr<ServerSession> self) {
   net::Connection& connection = self->connection_;
-  Body body;
+  std::shared_ptr<Body> body;
   while (connection.is_open()) {
     co_await self->AsyncAwaitRoom();
+    if (body == nullptr) body = self->bodies_.Take();
     const bool is_worker = self->is_welcome_ && self->role_ == Role::kWorker;
     const net::ReadResult result =
-        co_await connection.AsyncRead(is_worker ? kMaxBodyBytes : kMaxHelloBytes, body);
+        co_await connection.AsyncRead(is_worker ? kMaxBodyBytes : kMaxHelloBytes, *body);
     if (const auto* header = std::get_if<net::FrameHeader>(&result)) {
       if (!self->is_finishing_) self->handler_.OnFrame(*self, *header, body);
       continue;

@@ -19,6 +19,7 @@
 #include "common/net/connection.h"
 #include "common/net/frame.h"
 #include "common/net/pulse.h"
+#include "ps/body_pool.h"
 #include "ps/message.h"
 #include "ps/server/job_desk.h"
 #include "ps/server/server_status.h"
@@ -33,7 +34,8 @@ class SessionHandler {
  public:
   virtual ~SessionHandler() = default;
   /// An intact frame; `body` may be taken.
-  virtual void OnFrame(ServerSession& session, const net::FrameHeader& header, Body& body) = 0;
+  virtual void OnFrame(ServerSession& session, const net::FrameHeader& header,
+                       std::shared_ptr<Body>& body) = 0;
   /// The peer sent what no peer should, or does not take its answers: the session closes.
   virtual void OnRefused(ServerSession& session, Refusal reason) = 0;
   /// A request was answered with a failure.
@@ -101,6 +103,7 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
   std::size_t owed_ = 0;  // answers that shard threads have yet to give
   std::optional<net::Pulse> pulse_;
   bool is_finishing_ = false;
+  BodyPool bodies_;  // of requests and of their answers
   boost::asio::steady_timer has_room_;
 };
 

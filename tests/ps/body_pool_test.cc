@@ -1,4 +1,4 @@
-#include "ps/client/body_pool.h"
+#include "ps/body_pool.h"
 
 #include <gtest/gtest.h>
 
@@ -28,6 +28,14 @@ TEST(BodyPoolTest, HoldsAsManyAsWereInUseAtOneTime) {
     const auto second = pool.Take();
   }
   EXPECT_EQ(pool.size(), 2U);
+}
+
+TEST(BodyPoolTest, KeepsNoHugeOnes) {
+  BodyPool pool;
+  pool.Take()->resize(BodyPool::kMostKeptBytes);
+  EXPECT_EQ(pool.size(), 1U);
+  pool.Take()->resize(BodyPool::kMostKeptBytes + 1);
+  EXPECT_EQ(pool.size(), 0U);
 }
 
 TEST(BodyPoolTest, BodiesMayOutliveIt) {

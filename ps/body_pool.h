@@ -1,6 +1,8 @@
-// Memory for messages on their way out, used again when the last one who looks at them lets go.
+// Memory for messages, used again when the last one who looks at them lets go: big blocks that are
+// allocated anew come as fresh pages, which the system fills with zeros first.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -12,10 +14,12 @@ namespace dcn::ps {
 
 /// A connection may still write a message that was answered (a repetition of it) or given up, so
 /// who fills the next one cannot simply take the same memory. Holds as many bodies as were in use
-/// at one time; none shrinks.
+/// at one time; none shrinks, and huge ones are not kept. Copies share their bodies.
 /// Thread safety: all calls may come from any thread; bodies may outlive the pool.
 class BodyPool {
  public:
+  static constexpr std::size_t kMostKeptBytes = std::size_t{64} << 20;
+
   /// A body to be filled, with what an earlier message has left in it.
   [[nodiscard]] std::shared_ptr<Body> Take() {
     std::unique_ptr<Body> body = state_->Take();
@@ -39,6 +43,7 @@ class BodyPool {
       return body;
     }
     void Put(std::unique_ptr<Body> body) {
+      if (body->capacity() > kMostKeptBytes) return;
       const std::lock_guard lock(mutex);
       free.push_back(std::move(body));
     }
@@ -47,7 +52,7 @@ class BodyPool {
     std::vector<std::unique_ptr<Body>> free;  // guarded by mutex
   };
 
-  const std::shared_ptr<State> state_ = std::make_shared<State>();  // shared with bodies in use
+  std::shared_ptr<State> state_ = std::make_shared<State>();  // shared with bodies in use
 };
 
 }  // namespace dcn::ps
