@@ -93,8 +93,10 @@ template <typename Options>
 void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<const Key> keys,
                                std::span<const float> gradients) {
   std::array<RowIndex::Entry*, kLookupBlock> entries;
+  PrefetchIndex(keys, 0);
   for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
     const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    PrefetchIndex(keys, first + count);
     LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
     for (std::size_t i = 0; i < count; ++i) {
       RowIndex::Entry& entry = *entries[i];
@@ -110,8 +112,10 @@ void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<con
 void EmbeddingTable::Read(std::span<const Key> keys, std::span<float> values) {
   DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
   std::array<RowIndex::Entry*, kLookupBlock> entries;
+  PrefetchIndex(keys, 0);
   for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
     const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    PrefetchIndex(keys, first + count);
     Locate(keys.subspan(first, count), std::span(entries).first(count));
     for (std::size_t i = 0; i < count; ++i) {
       const std::span<float> out = values.subspan((first + i) * dimension_, dimension_);
@@ -128,8 +132,10 @@ void EmbeddingTable::Read(std::span<const Key> keys, std::span<float> values) {
 void EmbeddingTable::Assign(std::span<const Key> keys, std::span<const float> values) {
   DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
   std::array<RowIndex::Entry*, kLookupBlock> entries;
+  PrefetchIndex(keys, 0);
   for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
     const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    PrefetchIndex(keys, first + count);
     LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
     for (std::size_t i = 0; i < count; ++i) {
       Preserve(*entries[i]);
@@ -193,8 +199,13 @@ StoredRow EmbeddingTable::View(const RowIndex::Entry& entry) const {
           .state = {record + dimension_, states_ * dimension_}};
 }
 
+// Of the block of keys from `first` on: while they come, the block before is worked on.
+void EmbeddingTable::PrefetchIndex(std::span<const Key> keys, std::size_t first) const {
+  const std::size_t end = std::min(keys.size(), first + kLookupBlock);
+  for (std::size_t i = first; i < end; ++i) index_.Prefetch(keys[i]);
+}
+
 void EmbeddingTable::Locate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries) {
-  for (const Key key : keys) index_.Prefetch(key);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     entries[i] = index_.Find(keys[i]);
     if (entries[i] == nullptr) continue;
@@ -206,7 +217,6 @@ void EmbeddingTable::Locate(std::span<const Key> keys, std::span<RowIndex::Entry
 
 void EmbeddingTable::LocateOrCreate(std::span<const Key> keys,
                                     std::span<RowIndex::Entry*> entries) {
-  for (const Key key : keys) index_.Prefetch(key);
   const auto missing = [&] {
     std::size_t count = 0;
     for (std::size_t i = 0; i < keys.size(); ++i) {

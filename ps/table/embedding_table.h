@@ -85,9 +85,11 @@ class EmbeddingTable {
  private:
   // Rows are looked up and processed in blocks of this many, so that the memory accesses of a block
   // overlap, and what they bring in still is in the L1/L2 cache when it is used.
-  static constexpr std::size_t kLookupBlock = 64;
+  static constexpr std::size_t kLookupBlock = 32;
 
   [[nodiscard]] StoredRow View(const RowIndex::Entry& entry) const;
+
+  void PrefetchIndex(std::span<const Key> keys, std::size_t first) const;
 
   // entries[i] = the entry of keys[i], or null; the rows' records are on their way to the cache.
   void Locate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries);
