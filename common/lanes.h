@@ -18,6 +18,7 @@ using LaneBits [[gnu::vector_size(kLanes * sizeof(std::int32_t))]] = std::int32_
 
 /// How many lanes a load or store moves: all, or the first few (the others are read as zero).
 struct AllLanes {
+  // NOLINTNEXTLINE(readability-identifier-naming): as that of SomeLanes
   static constexpr std::size_t count = kLanes;
 };
 struct SomeLanes {
@@ -57,6 +58,13 @@ inline void ForLanes(std::size_t count, Body body) {
   std::size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) body(i, AllLanes{});
   if (i < count) body(i, SomeLanes{count - i});
+}
+
+/// to += from, `count` floats of each.
+inline void AddFloats(std::size_t count, const float* from, float* to) {
+  ForLanes(count, [&](std::size_t i, auto lanes) {
+    StoreLanes(LoadLanes(to + i, lanes) + LoadLanes(from + i, lanes), to + i, lanes);
+  });
 }
 
 }  // namespace dcn

@@ -82,28 +82,18 @@ std::vector<TreeNode> RankNodes(std::uint32_t rank, std::uint32_t ranks, std::ui
 template <typename Value, typename Add>
 class OrderedSum {
  public:
-  /// The deepest tree has 32 levels.
-  static constexpr std::size_t kMaxPending = 34;
-
   explicit OrderedSum(Add add) : add_(std::move(add)) { pending_.reserve(kMaxPending); }
-
-  /// Sums what is complete before `node` comes. Push does it, too; a caller that computes the next
-  /// value in place calls it first, so that size() is the number of the first free place.
-  void CollapseBefore(TreeNode node) {
-    if (pending_.empty()) return;
-    DCN_CHECK_LE(pending_.back().node.end(), node.begin());
-    CollapseBelow(MeetingLevel(pending_.back().node, node));
-  }
 
   /// REQUIRES: node.begin() >= end() of every node pushed before.
   void Push(TreeNode node, Value value) {
-    CollapseBefore(node);
+    if (!pending_.empty()) {
+      DCN_CHECK_LE(pending_.back().node.end(), node.begin());
+      CollapseBelow(MeetingLevel(pending_.back().node, node));  // what is complete before it
+    }
     pending_.push_back({node, std::move(value)});
   }
 
   [[nodiscard]] bool empty() const { return pending_.empty(); }
-  /// Values that wait for a right sibling; at most kMaxPending.
-  [[nodiscard]] std::size_t size() const { return pending_.size(); }
 
   /// The value of the root; ready for the next sum afterwards. REQUIRES: !empty().
   Value Take() {
@@ -115,6 +105,9 @@ class OrderedSum {
   }
 
  private:
+  // Values that wait for a right sibling: the deepest tree has 32 levels.
+  static constexpr std::size_t kMaxPending = 34;
+
   struct Entry {
     TreeNode node;
     Value value;

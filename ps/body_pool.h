@@ -14,11 +14,11 @@ namespace dcn::ps {
 
 /// A connection may still write a message that was answered (a repetition of it) or given up, so
 /// who fills the next one cannot simply take the same memory. Holds as many bodies as were in use
-/// at one time; none shrinks, and huge ones are not kept. Copies share their bodies.
+/// at one time, of kMostKeptBytes together; none shrinks. Copies share their bodies.
 /// Thread safety: all calls may come from any thread; bodies may outlive the pool.
 class BodyPool {
  public:
-  static constexpr std::size_t kMostKeptBytes = std::size_t{64} << 20;
+  static constexpr std::size_t kMostKeptBytes = std::size_t{256} << 20;
 
   /// A body to be filled, with what an earlier message has left in it.
   [[nodiscard]] std::shared_ptr<Body> Take() {
@@ -40,16 +40,19 @@ class BodyPool {
       if (free.empty()) return std::make_unique<Body>();
       std::unique_ptr<Body> body = std::move(free.back());
       free.pop_back();
+      free_bytes -= body->capacity();
       return body;
     }
     void Put(std::unique_ptr<Body> body) {
-      if (body->capacity() > kMostKeptBytes) return;
       const std::lock_guard lock(mutex);
+      if (body->capacity() > kMostKeptBytes - free_bytes) return;
+      free_bytes += body->capacity();
       free.push_back(std::move(body));
     }
 
     std::mutex mutex;
-    std::vector<std::unique_ptr<Body>> free;  // guarded by mutex
+    std::vector<std::unique_ptr<Body>> free;  // guarded by mutex, as what follows
+    std::size_t free_bytes = 0;               // their capacities
   };
 
   std::shared_ptr<State> state_ = std::make_shared<State>();  // shared with bodies in use

@@ -62,8 +62,9 @@ void AddTrainingOptions(CLI::App& app, WorkerOptions& options) {
       ->check(CLI::IsMember({"adam", "lazy-adam", "adagrad", "sgd"}))
       ->capture_default_str();
   app.add_option("--precision", options.precision,
-                 "of what matrix products read: fp32, or bf16 (engine onednn, on processors with "
-                 "avx512_bf16 or amx_bf16); weights, optimizer and sums are float32 with both")
+                 "of what matrix products read and write: fp32, or bf16 (engine onednn, on "
+                 "processors with avx512_bf16 or amx_bf16); weights, optimizer and sums over rows "
+                 "are float32 with both")
       ->check(CLI::IsMember({"fp32", "bf16"}))
       ->capture_default_str();
 }

@@ -33,7 +33,7 @@ class ServerSession;
 class SessionHandler {
  public:
   virtual ~SessionHandler() = default;
-  /// An intact frame; `body` may be taken.
+  /// An intact frame. `body`, which is not null, may be taken.
   virtual void OnFrame(ServerSession& session, const net::FrameHeader& header,
                        std::shared_ptr<Body>& body) = 0;
   /// The peer sent what no peer should, or does not take its answers: the session closes.

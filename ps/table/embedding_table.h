@@ -89,7 +89,10 @@ class EmbeddingTable {
 
   [[nodiscard]] StoredRow View(const RowIndex::Entry& entry) const;
 
-  void PrefetchIndex(std::span<const Key> keys, std::size_t first) const;
+  // Calls body(first, count) for block after block of `keys`; the index entries of the next one are
+  // on their way meanwhile.
+  template <typename Body>
+  void ForEachBlock(std::span<const Key> keys, Body body);
 
   // entries[i] = the entry of keys[i], or null; the rows' records are on their way to the cache.
   void Locate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries);

@@ -1,8 +1,8 @@
 #include "common/lanes.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numeric>

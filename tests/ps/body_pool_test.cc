@@ -30,12 +30,22 @@ TEST(BodyPoolTest, HoldsAsManyAsWereInUseAtOneTime) {
   EXPECT_EQ(pool.size(), 2U);
 }
 
-TEST(BodyPoolTest, KeepsNoHugeOnes) {
+TEST(BodyPoolTest, KeepsNoMoreThanItsLimit) {
+  constexpr std::size_t kHalf = BodyPool::kMostKeptBytes / 2;
   BodyPool pool;
-  pool.Take()->resize(BodyPool::kMostKeptBytes);
+  {
+    const auto first = pool.Take();
+    const auto second = pool.Take();
+    const auto third = pool.Take();
+    first->reserve(kHalf);
+    second->reserve(kHalf);
+    third->reserve(100);
+  }  // given back from the last to the first
+  EXPECT_EQ(pool.size(), 2U);
+  const auto again = pool.Take();
   EXPECT_EQ(pool.size(), 1U);
-  pool.Take()->resize(BodyPool::kMostKeptBytes + 1);
-  EXPECT_EQ(pool.size(), 0U);
+  { const auto other = pool.Take(); }
+  EXPECT_EQ(pool.size(), 1U);
 }
 
 TEST(BodyPoolTest, BodiesMayOutliveIt) {

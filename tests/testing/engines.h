@@ -20,7 +20,7 @@ std::filesystem::path TorchPluginPath();
 /// says so and is skipped.
 std::vector<std::string> EngineNames();
 
-/// The onednn engine with products of bfloat16.
+/// The onednn engine in bf16 (model::Precision).
 inline constexpr const char* kBf16Engine = "onednn_bf16";
 
 /// Why the engine, one of the above, cannot compute here; empty where it can.

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "common/check.h"
-#include "common/vectorize.h"
+#include "common/lanes.h"
 #include "worker/communicator/reduction_layout.h"
 
 namespace dcn::comm {
@@ -74,11 +74,7 @@ void NcclAllReduce::PackOwn(const NodeValues& node_values, std::span<const doubl
     node_values(begin, size, out);
     float* const into = own.data() + begin;
     std::copy_n(out[0], size, into);
-    for (std::size_t k = 1; k < out.size(); ++k) {
-      const float* const from = out[k];
-      DCN_INDEPENDENT_ITERATIONS
-      for (std::size_t i = 0; i < size; ++i) into[i] += from[i];
-    }
+    for (std::size_t k = 1; k < out.size(); ++k) AddFloats(size, out[k], into);
   });
 }
 

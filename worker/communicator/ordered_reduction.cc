@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "common/check.h"
-#include "common/vectorize.h"
+#include "common/lanes.h"
 #include "worker/communicator/collectives.h"
 
 namespace dcn::comm {
@@ -70,10 +70,8 @@ double OrderedReduction::SumScalars() {
 void OrderedReduction::SumPart(const ReductionPart& part, std::span<float> sum) {
   float* const values = receive_buffer_.get() + (part.begin - layout_.bounds[part.rank]);
   for (const SumStep& step : layout_.schedule) {
-    float* const into = values + buffers_.entries[step.into];
-    const float* const from = values + buffers_.entries[step.from];
-    DCN_INDEPENDENT_ITERATIONS
-    for (std::size_t i = 0; i < part.size; ++i) into[i] += from[i];
+    AddFloats(part.size, values + buffers_.entries[step.from],
+              values + buffers_.entries[step.into]);
   }
   std::copy_n(values + buffers_.entries[0], part.size,
               sum.begin() + static_cast<std::ptrdiff_t>(part.begin));

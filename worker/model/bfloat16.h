@@ -1,4 +1,4 @@
-// bfloat16, the upper half of a float: what products of low precision read.
+// bfloat16, the upper half of a float: what products of low precision read and write.
 #pragma once
 
 #include <bit>
@@ -14,8 +14,8 @@
 
 namespace dcn::model {
 
-/// A float's sign, exponent and first seven bits of the mantissa; values are within 1/256 of what
-/// they were rounded from.
+/// A float's sign, exponent and first seven bits of the mantissa; normal values are within 1/256 of
+/// what they were rounded from.
 struct Bfloat16 {
   std::uint16_t bits;
 };

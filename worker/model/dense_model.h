@@ -57,8 +57,8 @@ class DenseModel {
   /// Forward, squared error and gradients of one slice.
   virtual void ForwardBackward(int thread, const TrainingSlice& slice, SliceGradient& out) = 0;
 
-  /// Of x0 and its gradient.
-  [[nodiscard]] virtual Precision row_precision() const { return Precision::kFp32; }
+  /// Of x0 and its gradient: all Rows are of this one.
+  [[nodiscard]] virtual Precision row_precision() const = 0;
 
   /// Name and version of what computes, as recorded with every result: "onednn 2.6.3 (avx512…)".
   [[nodiscard]] virtual std::string engine_description() const = 0;

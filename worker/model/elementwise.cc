@@ -124,11 +124,6 @@ void Round(std::size_t count, const float* from, Bfloat16* to) {
   });
 }
 
-void AddFloats(std::size_t count, const float* from, float* to) {
-  ForLanes(count,
-           [&](std::size_t i, auto lanes) { AddLanes(LoadLanes(from + i, lanes), to + i, lanes); });
-}
-
 template <typename Element>
 void CrossForward(const CrossLayerSpec& layer, std::size_t count, const Element* x0,
                   const Element* x, Element* z, Element* y) {

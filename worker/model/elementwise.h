@@ -16,9 +16,6 @@ namespace dcn::model {
 /// Rounds `count` values.
 void Round(std::size_t count, const float* from, Bfloat16* to);
 
-/// to += from.
-void AddFloats(std::size_t count, const float* from, float* to);
-
 /// z (in: x W + b) becomes a = act(z); y = x0 * (a + diag_scale * x) + x. y may not alias.
 template <typename Element>
 void CrossForward(const CrossLayerSpec& layer, std::size_t count, const Element* x0,
@@ -64,7 +61,7 @@ void LogitBackward(std::size_t rows, std::size_t width, const float* prediction_
                    float* kernel_gradient, float* bias_gradient);
 
 /// The same where h = ReLU(z): z_gradient instead of h_gradient, and z_bias_gradient[width] = its
-/// column sums, not rounded.
+/// column sums, not rounded. z_gradient may be h itself.
 template <typename Element>
 void LogitReluBackward(std::size_t rows, std::size_t width, const float* prediction_gradient,
                        const Element* h, const float* kernel, Element* z_gradient,

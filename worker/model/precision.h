@@ -1,14 +1,15 @@
-// In what the model keeps what stands between its products, and reads it.
+// The number format of what a model's products read and write.
 #pragma once
 
 #include <string_view>
 
 namespace dcn::model {
 
-/// Parameters, their gradients, their optimizer, losses and all sums are float32 whatever it is.
+/// Parameters, their gradients, their optimizer and losses are float32 whatever it is, as are sums
+/// over a product's terms, over rows and over a batch.
 enum class Precision {
   kFp32,
-  kBf16,  // what matrix products read, activations and their gradients are bfloat16
+  kBf16,  // looked-up embeddings, activations, the gradients of both, and W as products read it
 };
 
 /// "fp32" or "bf16". REQUIRES: one of these.

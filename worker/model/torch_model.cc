@@ -127,8 +127,8 @@ class TorchModel final : public DenseModel {
     });
   }
 
-  void Forward(int thread, Rows rows_of_x0, std::span<float> predictions) override {
-    const auto x0 = std::get<std::span<const float>>(rows_of_x0);
+  void Forward(int thread, Rows x0_rows, std::span<float> predictions) override {
+    const auto x0 = std::get<std::span<const float>>(x0_rows);
     const std::size_t rows = predictions.size();
     CheckCall(thread, rows, x0.size());
     AtBorder("forward over a slice", [&] {
@@ -169,6 +169,7 @@ class TorchModel final : public DenseModel {
     }
   }
 
+  [[nodiscard]] Precision row_precision() const override { return Precision::kFp32; }
   [[nodiscard]] std::string engine_description() const override { return description_; }
 
  private:

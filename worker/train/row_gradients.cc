@@ -12,7 +12,9 @@ using model::StoreLanes;
 RowGradientSummer::RowGradientSummer(std::size_t slice_rows, std::uint32_t first_leaf)
     : slice_rows_(static_cast<std::uint32_t>(slice_rows)),
       slice_shift_(std::has_single_bit(slice_rows) ? std::countr_zero(slice_rows) : -1),
-      first_leaf_(first_leaf) {}
+      first_leaf_(first_leaf) {
+  DCN_CHECK_EQ(slice_rows_, slice_rows);
+}
 
 template <typename Element>
 void RowGradientSummer::Sum(std::span<const std::uint32_t> occurrences, const Element* gradients,
@@ -22,7 +24,7 @@ void RowGradientSummer::Sum(std::span<const std::uint32_t> occurrences, const El
   for (; i + 2 * kLanes <= out.size(); i += 2 * kLanes) {
     SumColumns(occurrences, gradients + i, stride, AllLanes{}, thirty_two_, &out[i]);
   }
-  if (i == out.size()) return;
+  if (i == out.size()) return;  // mostly: the call below costs as much as adding a row
   ForLanes(out.size() - i, [&](std::size_t first, auto count) {
     SumColumns(occurrences, gradients + i + first, stride, count, sixteen_, &out[i + first]);
   });

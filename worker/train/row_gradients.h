@@ -8,16 +8,19 @@
 #include <cstdint>
 #include <span>
 
+#include "common/aligned_floats.h"
 #include "common/lanes.h"
 #include "common/reduction_tree.h"
 #include "worker/model/bfloat16.h"
 
 namespace dcn::train {
 
+/// Aligned, so that threads' summers share no cache line.
 /// Thread safety: one summer a thread (it keeps the partial sums of one row at a time).
-class RowGradientSummer {
+class alignas(kCacheLineBytes) RowGradientSummer {
  public:
-  /// slice_rows: batch rows in a leaf. first_leaf: the leaf of row 0 (that of a whole batch is 0).
+  /// slice_rows: batch rows in a leaf, below 2^32. first_leaf: the leaf of row 0 (that of a whole
+  /// batch is 0).
   explicit RowGradientSummer(std::size_t slice_rows, std::uint32_t first_leaf = 0);
 
   /// out[dimension] = the tree's sum of gradients[row * stride .. + dimension] over `occurrences`

@@ -7,13 +7,13 @@
 #include <utility>
 
 #include "common/check.h"
-#include "common/vectorize.h"
+#include "common/lanes.h"
 
 namespace dcn::train {
 namespace {
 
-// Dense parameters that one thread sums and updates at a time: with all leaves' parts of it, about
-// a core's second-level cache.
+// Dense parameters that one thread sums and updates at a time: with all leaves' parts of it, less
+// than a core's second-level cache.
 constexpr std::size_t kDenseRange = 2048;
 
 // Leaves are computed in pairs where there are so many for each thread.
@@ -31,6 +31,7 @@ template <typename Element>
 void PrefetchRow(const Element* row, std::size_t dimension) {
   constexpr std::size_t kLine = kCacheLineBytes / sizeof(Element);
   for (std::size_t i = 0; i < dimension; i += kLine) __builtin_prefetch(row + i);
+  __builtin_prefetch(row + dimension - 1);  // it need not start with a line
 }
 
 template <typename Element>
@@ -92,9 +93,9 @@ TrainingStep::TrainingStep(const model::ModelSpec& spec, const StepOptions& opti
   DCN_CHECK_EQ(static_cast<int>(options.cut.ranks), communicator.size());
   const std::size_t leaves = options.cut.leaves().size();
   if (model.row_precision() == model::Precision::kBf16) {
-    MakeModelRows<model::Bfloat16>(options.cut);
+    MakeModelRows<model::Bfloat16>();
   } else {
-    MakeModelRows<float>(options.cut);
+    MakeModelRows<float>();
   }
   leaf_gradients_.EnsureSize(leaves * leaf_stride_);
   if (options.cut.ranks > 1) dense_gradient_.EnsureSize(spec.dense_size());
@@ -106,7 +107,8 @@ TrainingStep::TrainingStep(const model::ModelSpec& spec, const StepOptions& opti
 }
 
 template <typename Element>
-void TrainingStep::MakeModelRows(const BatchCut& cut) {
+void TrainingStep::MakeModelRows() {
+  const BatchCut& cut = options_.cut;
   ModelRows<Element>& rows = model_rows_.emplace<ModelRows<Element>>();
   for (int thread = 0; thread < pool_.thread_count(); ++thread) {
     rows.x0.emplace_back(cut.slice_rows * width_);
@@ -217,28 +219,29 @@ model::Rows TrainingStep::GatherSlice(int thread, const data::BatchPlan& batch, 
                                       const float* values) {
   const std::size_t begin = leaf * options_.cut.slice_rows;
   const std::size_t rows = LeafRows(batch, leaf);
-  const auto gather = [&](auto* const x0) {
-    auto* to = x0;
-    for (std::size_t row = begin; row < begin + rows; ++row) {
-      if (row + kRatingsAhead < begin + rows) {
-        const auto ahead = batch.value_offsets(row + kRatingsAhead);
-        for (std::size_t f = 0; f < ahead.size(); ++f) {
-          PrefetchRow(values + ahead[f], dimensions_[f]);
-        }
-      }
-      const auto offsets = batch.value_offsets(row);
-      for (std::size_t f = 0; f < offsets.size(); ++f) {
-        CopyRow(values + offsets[f], dimensions_[f], to);
-        to += dimensions_[f];
-      }
-    }
-    return model::Rows(std::span(std::as_const(x0), rows * width_));
-  };
   return std::visit(
-      [&](auto& model_rows) {
-        return gather(model_rows.x0[static_cast<std::size_t>(thread)].get());
+      [&](auto& model_rows) -> model::Rows {
+        const auto& x0 = model_rows.x0[static_cast<std::size_t>(thread)];
+        GatherRows(batch, begin, begin + rows, values, x0.get());
+        return x0.span().first(rows * width_);
       },
       model_rows_);
+}
+
+template <typename Element>
+void TrainingStep::GatherRows(const data::BatchPlan& batch, std::size_t begin, std::size_t end,
+                              const float* values, Element* x0) const {
+  for (std::size_t row = begin; row < end; ++row) {
+    if (row + kRatingsAhead < end) {
+      const auto ahead = batch.value_offsets(row + kRatingsAhead);
+      for (std::size_t f = 0; f < ahead.size(); ++f) PrefetchRow(values + ahead[f], dimensions_[f]);
+    }
+    const auto offsets = batch.value_offsets(row);
+    for (std::size_t f = 0; f < offsets.size(); ++f) {
+      CopyRow(values + offsets[f], dimensions_[f], x0);
+      x0 += dimensions_[f];
+    }
+  }
 }
 
 void TrainingStep::ComputeUnit(int thread, const data::BatchPlan& batch, const LeafRange& unit) {
@@ -414,10 +417,8 @@ Result<double> TrainingStep::PushPullAndUpdate(std::size_t batch_rows, float lea
 // Sums dense gradients [begin, begin + count) of this rank's leaves to its nodes, in place.
 void TrainingStep::SumLeaves(std::size_t begin, std::size_t count) {
   for (const SumStep& sum : layout_->dense_schedule) {
-    float* const into = leaf_gradients_.get() + sum.into * leaf_stride_ + begin;
-    const float* const from = leaf_gradients_.get() + sum.from * leaf_stride_ + begin;
-    DCN_INDEPENDENT_ITERATIONS
-    for (std::size_t i = 0; i < count; ++i) into[i] += from[i];
+    AddFloats(count, leaf_gradients_.get() + sum.from * leaf_stride_ + begin,
+              leaf_gradients_.get() + sum.into * leaf_stride_ + begin);
   }
 }
 

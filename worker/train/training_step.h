@@ -112,9 +112,12 @@ class TrainingStep {
 
   [[nodiscard]] std::size_t LeafRows(const data::BatchPlan& batch, std::size_t leaf) const;
   template <typename Element>
-  void MakeModelRows(const BatchCut& cut);
+  void MakeModelRows();
   model::Rows GatherSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
                           const float* values);
+  template <typename Element>
+  void GatherRows(const data::BatchPlan& batch, std::size_t begin, std::size_t end,
+                  const float* values, Element* x0) const;
   void ComputeUnit(int thread, const data::BatchPlan& batch, const LeafRange& unit);
   void ComputeSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
                     std::size_t dense_leaf);
@@ -160,11 +163,12 @@ class TrainingStep {
   std::vector<float> step_sizes_;  // by step, from 1
 
   std::variant<ModelRows<float>, ModelRows<model::Bfloat16>> model_rows_;
-  std::deque<RowGradientSummer> row_gradients_;  // by thread
-  AlignedFloats pulled_;                         // values of the current plan's entries
-  AlignedFloats other_;                          // the same of the next plan, or of one to predict
-  AlignedFloats pushed_;                         // summed gradients of the current plan's pushes
-  AlignedFloats leaf_gradients_;     // [leaves of this rank, leaf_stride_]: dense, padded
+  std::vector<RowGradientSummer> row_gradients_;  // by thread
+  AlignedFloats pulled_;                          // values of the current plan's entries
+  AlignedFloats other_;                           // the same of the next plan, or of one to predict
+  AlignedFloats pushed_;                          // summed gradients of the current plan's pushes
+  // [leaves of this rank, leaf_stride_]: dense, padded; that of a unit's second leaf is unused
+  AlignedFloats leaf_gradients_;
   std::size_t leaf_stride_;          // floats
   AlignedFloats dense_gradient_;     // over all ranks, where there are several
   std::vector<float> predictions_;   // [rows of the last plan]

@@ -49,6 +49,7 @@ class PlainModel final : public model::DenseModel {
     for (float& value : out.dense_gradient) value = out.adds_dense_gradient ? value + x0[0] : x0[0];
     out.squared_error = static_cast<double>(out.predictions[0]);
   }
+  [[nodiscard]] model::Precision row_precision() const override { return model::Precision::kFp32; }
   [[nodiscard]] std::string engine_description() const override { return "plain"; }
 
  private:
