@@ -6,7 +6,7 @@ namespace dcn::ps {
 
 template <typename Message, typename Use>
 Status RequestPoster::PostMessage(ServerSession& session, std::uint64_t id,
-                                  std::shared_ptr<Body> body,
+                                  std::shared_ptr<Body>&& body,
                                   Status (*decode)(std::span<const std::byte>, Message&),
                                   MessageType good, Use use) {
   struct Request {

@@ -34,7 +34,7 @@ class RequestPoster {
   // body that the message points into being kept until then.
   template <typename Message, typename Use>
   [[nodiscard]] Status PostMessage(ServerSession& session, std::uint64_t id,
-                                   std::shared_ptr<Body> body,
+                                   std::shared_ptr<Body>&& body,
                                    Status (*decode)(std::span<const std::byte>, Message&),
                                    MessageType good, Use use);
 
