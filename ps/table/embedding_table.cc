@@ -93,7 +93,10 @@ template <typename Options>
 void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<const Key> keys,
                                std::span<const float> gradients) {
   std::array<RowIndex::Entry*, kLookupBlock> entries;
-  ForEachBlock(keys, [&](std::size_t first, std::size_t count) {
+  PrefetchIndex(keys, 0);
+  for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
+    const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    PrefetchIndex(keys, first + count);
     LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
     for (std::size_t i = 0; i < count; ++i) {
       RowIndex::Entry& entry = *entries[i];
@@ -103,13 +106,16 @@ void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<con
                 gradients.subspan((first + i) * dimension_, dimension_));
       entry.last_step = static_cast<std::uint32_t>(step_ + 1);
     }
-  });
+  }
 }
 
 void EmbeddingTable::Read(std::span<const Key> keys, std::span<float> values) {
   DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
   std::array<RowIndex::Entry*, kLookupBlock> entries;
-  ForEachBlock(keys, [&](std::size_t first, std::size_t count) {
+  PrefetchIndex(keys, 0);
+  for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
+    const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    PrefetchIndex(keys, first + count);
     Locate(keys.subspan(first, count), std::span(entries).first(count));
     for (std::size_t i = 0; i < count; ++i) {
       const std::span<float> out = values.subspan((first + i) * dimension_, dimension_);
@@ -120,13 +126,16 @@ void EmbeddingTable::Read(std::span<const Key> keys, std::span<float> values) {
       Replay(*entries[i], step_);
       std::copy_n(storage_.Record(entries[i]->slot), dimension_, out.data());
     }
-  });
+  }
 }
 
 void EmbeddingTable::Assign(std::span<const Key> keys, std::span<const float> values) {
   DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
   std::array<RowIndex::Entry*, kLookupBlock> entries;
-  ForEachBlock(keys, [&](std::size_t first, std::size_t count) {
+  PrefetchIndex(keys, 0);
+  for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
+    const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    PrefetchIndex(keys, first + count);
     LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
     for (std::size_t i = 0; i < count; ++i) {
       Preserve(*entries[i]);
@@ -135,7 +144,7 @@ void EmbeddingTable::Assign(std::span<const Key> keys, std::span<const float> va
       ResetState(record);
       entries[i]->last_step = static_cast<std::uint32_t>(step_);
     }
-  });
+  }
 }
 
 void EmbeddingTable::BeginSnapshot(TableId table) {
@@ -190,17 +199,9 @@ StoredRow EmbeddingTable::View(const RowIndex::Entry& entry) const {
           .state = {record + dimension_, states_ * dimension_}};
 }
 
-template <typename Body>
-void EmbeddingTable::ForEachBlock(std::span<const Key> keys, Body body) {
-  const auto prefetch = [&](std::size_t first) {
-    const std::size_t end = std::min(keys.size(), first + kLookupBlock);
-    for (std::size_t i = first; i < end; ++i) index_.Prefetch(keys[i]);
-  };
-  prefetch(0);
-  for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
-    prefetch(first + kLookupBlock);
-    body(first, std::min(kLookupBlock, keys.size() - first));
-  }
+void EmbeddingTable::PrefetchIndex(std::span<const Key> keys, std::size_t first) const {
+  const std::size_t end = std::min(keys.size(), first + kLookupBlock);
+  for (std::size_t i = first; i < end; ++i) index_.Prefetch(keys[i]);
 }
 
 void EmbeddingTable::Locate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries) {
