@@ -42,8 +42,8 @@ def measure_scaling(worker, rounds, threads):
     def one_round():
         with tempfile.TemporaryDirectory(prefix="dcn-runs-") as folder:
             one, _, others = run(worker + ["--threads", str(threads)], f"{folder}/one")
-            two, _, others_two = run(["mpirun", "-np", "2", *worker,
-                                      "--threads", "1"], f"{folder}/two")
+            two, _, others_two = run(["mpirun", "-np", "2", *worker, "--threads", "1"],
+                                     f"{folder}/two")
         if one["parameter_digest"] != two["parameter_digest"]:
             raise RunError(f"two workers came to {two['parameter_digest']}, one process to "
                            f"{one['parameter_digest']}")

@@ -61,7 +61,7 @@ class RemoteReply final : public Reply {
     DCN_CHECK(false);  // rows that go over the wire have no place here
   }
   void SetReport(const SnapshotReport& report) override {
-    body_ = std::make_shared<Body>();
+    body_ = bodies_.Take();
     Encode(report, *body_);
   }
 

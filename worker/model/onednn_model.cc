@@ -282,8 +282,9 @@ void OnednnModel<Element>::ForwardBackward(int thread, const TrainingSlice& slic
   const DenseGradient dense{out.dense_gradient.data(), out.adds_dense_gradient};
   float* const kernel_gradient = workspace.logit_gradient.get();
   float bias_gradient = 0;
-  Element* y_gradient = cross_.empty() ? x0_gradient.data() : workspace.rooms[0].get();
+  Element* y_gradient = nullptr;
   if (deep_.empty()) {
+    y_gradient = cross_.empty() ? x0_gradient.data() : workspace.rooms[0].get();
     LogitBackward(rows, logit_width_, prediction_gradient, h, parameters_ + logit_kernel_,
                   y_gradient, kernel_gradient, &bias_gradient);
   } else {
