@@ -214,20 +214,6 @@ std::size_t TrainingStep::LeafRows(const data::BatchPlan& batch, std::size_t lea
   return std::min(options_.cut.slice_rows, batch.rows() - leaf * options_.cut.slice_rows);
 }
 
-// x0 of one slice: its rows' embeddings side by side, in the thread's own buffer.
-model::Rows TrainingStep::GatherSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
-                                      const float* values) {
-  const std::size_t begin = leaf * options_.cut.slice_rows;
-  const std::size_t rows = LeafRows(batch, leaf);
-  return std::visit(
-      [&](auto& model_rows) -> model::Rows {
-        const auto& x0 = model_rows.x0[static_cast<std::size_t>(thread)];
-        GatherRows(batch, begin, begin + rows, values, x0.get());
-        return x0.span().first(rows * width_);
-      },
-      model_rows_);
-}
-
 template <typename Element>
 void TrainingStep::GatherRows(const data::BatchPlan& batch, std::size_t begin, std::size_t end,
                               const float* values, Element* x0) const {
@@ -242,6 +228,20 @@ void TrainingStep::GatherRows(const data::BatchPlan& batch, std::size_t begin, s
       x0 += dimensions_[f];
     }
   }
+}
+
+// x0 of one slice: its rows' embeddings side by side, in the thread's own buffer.
+model::Rows TrainingStep::GatherSlice(int thread, const data::BatchPlan& batch, std::size_t leaf,
+                                      const float* values) {
+  const std::size_t begin = leaf * options_.cut.slice_rows;
+  const std::size_t rows = LeafRows(batch, leaf);
+  return std::visit(
+      [&](auto& model_rows) -> model::Rows {
+        const auto& x0 = model_rows.x0[static_cast<std::size_t>(thread)];
+        GatherRows(batch, begin, begin + rows, values, x0.get());
+        return x0.span().first(rows * width_);
+      },
+      model_rows_);
 }
 
 void TrainingStep::ComputeUnit(int thread, const data::BatchPlan& batch, const LeafRange& unit) {
@@ -273,13 +273,6 @@ void TrainingStep::ComputeSlice(int thread, const data::BatchPlan& batch, std::s
   leaf_errors_[leaf] = out.squared_error;
 }
 
-void TrainingStep::SumRowGradients(int thread, const data::BatchPlan& batch,
-                                   const data::PushRange& range) {
-  RowGradientSummer& summer = row_gradients_[static_cast<std::size_t>(thread)];
-  std::visit([&](auto& rows) { SumRowGradients(batch, range, rows.x0_gradients.get(), summer); },
-             model_rows_);
-}
-
 template <typename Element>
 void TrainingStep::SumRowGradients(const data::BatchPlan& batch, const data::PushRange& range,
                                    const Element* x0_gradients, RowGradientSummer& summer) {
@@ -302,6 +295,13 @@ void TrainingStep::SumRowGradients(const data::BatchPlan& batch, const data::Pus
     const std::size_t offset = segment.push_offset + (push - segment.first_push) * dimension;
     summer.Sum(occurrences, gradients, width_, pushed_.span().subspan(offset, dimension));
   }
+}
+
+void TrainingStep::SumRowGradients(int thread, const data::BatchPlan& batch,
+                                   const data::PushRange& range) {
+  RowGradientSummer& summer = row_gradients_[static_cast<std::size_t>(thread)];
+  std::visit([&](auto& rows) { SumRowGradients(batch, range, rows.x0_gradients.get(), summer); },
+             model_rows_);
 }
 
 void TrainingStep::PreparePush(const data::BatchPlan& batch) {
