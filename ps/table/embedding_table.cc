@@ -20,7 +20,7 @@ namespace {
 void PrefetchFloats(const float* floats, std::size_t count) {
   const auto* bytes = reinterpret_cast<const char*>(floats);
   for (std::size_t i = 0; i < count * sizeof(float); i += kCacheLineBytes) {
-    __builtin_prefetch(bytes + i, 1);
+    __builtin_prefetch(bytes + i, 0, 3);
   }
 }
 
@@ -93,11 +93,17 @@ template <typename Options>
 void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<const Key> keys,
                                std::span<const float> gradients) {
   std::array<RowIndex::Entry*, kLookupBlock> entries;
+  std::array<RowIndex::Entry*, kLookupBlock> next{};
   PrefetchIndex(keys, 0);
+  PrefetchIndex(keys, kLookupBlock);
+  LocateOrCreate(BlockOf(keys, 0), next);
   for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
     const std::size_t count = std::min(kLookupBlock, keys.size() - first);
-    PrefetchIndex(keys, first + count);
-    LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
+    entries = next;
+    PrefetchIndex(keys, first + 2 * kLookupBlock);
+    if (LocateOrCreate(BlockOf(keys, first + count), next)) {
+      for (std::size_t i = 0; i < count; ++i) entries[i] = index_.Find(keys[first + i]);
+    }
     for (std::size_t i = 0; i < count; ++i) {
       RowIndex::Entry& entry = *entries[i];
       Preserve(entry);
@@ -112,11 +118,15 @@ void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<con
 void EmbeddingTable::Read(std::span<const Key> keys, std::span<float> values) {
   DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
   std::array<RowIndex::Entry*, kLookupBlock> entries;
+  std::array<RowIndex::Entry*, kLookupBlock> next{};
   PrefetchIndex(keys, 0);
+  PrefetchIndex(keys, kLookupBlock);
+  Locate(BlockOf(keys, 0), next);
   for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
     const std::size_t count = std::min(kLookupBlock, keys.size() - first);
-    PrefetchIndex(keys, first + count);
-    Locate(keys.subspan(first, count), std::span(entries).first(count));
+    entries = next;
+    PrefetchIndex(keys, first + 2 * kLookupBlock);
+    Locate(BlockOf(keys, first + count), next);
     for (std::size_t i = 0; i < count; ++i) {
       const std::span<float> out = values.subspan((first + i) * dimension_, dimension_);
       if (entries[i] == nullptr) {
@@ -132,11 +142,17 @@ void EmbeddingTable::Read(std::span<const Key> keys, std::span<float> values) {
 void EmbeddingTable::Assign(std::span<const Key> keys, std::span<const float> values) {
   DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
   std::array<RowIndex::Entry*, kLookupBlock> entries;
+  std::array<RowIndex::Entry*, kLookupBlock> next{};
   PrefetchIndex(keys, 0);
+  PrefetchIndex(keys, kLookupBlock);
+  LocateOrCreate(BlockOf(keys, 0), next);
   for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
     const std::size_t count = std::min(kLookupBlock, keys.size() - first);
-    PrefetchIndex(keys, first + count);
-    LocateOrCreate(keys.subspan(first, count), std::span(entries).first(count));
+    entries = next;
+    PrefetchIndex(keys, first + 2 * kLookupBlock);
+    if (LocateOrCreate(BlockOf(keys, first + count), next)) {
+      for (std::size_t i = 0; i < count; ++i) entries[i] = index_.Find(keys[first + i]);
+    }
     for (std::size_t i = 0; i < count; ++i) {
       Preserve(*entries[i]);
       float* record = storage_.Record(entries[i]->slot);
@@ -199,6 +215,11 @@ StoredRow EmbeddingTable::View(const RowIndex::Entry& entry) const {
           .state = {record + dimension_, states_ * dimension_}};
 }
 
+std::span<const Key> EmbeddingTable::BlockOf(std::span<const Key> keys, std::size_t first) {
+  const std::size_t begin = std::min(first, keys.size());
+  return keys.subspan(begin, std::min(kLookupBlock, keys.size() - begin));
+}
+
 void EmbeddingTable::PrefetchIndex(std::span<const Key> keys, std::size_t first) const {
   const std::size_t end = std::min(keys.size(), first + kLookupBlock);
   for (std::size_t i = first; i < end; ++i) index_.Prefetch(keys[i]);
@@ -214,7 +235,7 @@ void EmbeddingTable::Locate(std::span<const Key> keys, std::span<RowIndex::Entry
   }
 }
 
-void EmbeddingTable::LocateOrCreate(std::span<const Key> keys,
+bool EmbeddingTable::LocateOrCreate(std::span<const Key> keys,
                                     std::span<RowIndex::Entry*> entries) {
   const auto missing = [&] {
     std::size_t count = 0;
@@ -228,7 +249,8 @@ void EmbeddingTable::LocateOrCreate(std::span<const Key> keys,
     }
     return count;
   }();
-  if (missing == 0) return;
+  if (missing == 0) return false;
+  const std::size_t capacity = index_.capacity();
   index_.Reserve(index_.size() + missing);  // moves entries, so all are looked up again
   for (std::size_t i = 0; i < keys.size(); ++i) {
     entries[i] = index_.Find(keys[i]);
@@ -238,6 +260,7 @@ void EmbeddingTable::LocateOrCreate(std::span<const Key> keys,
     ResetState(record);
     entries[i] = &index_.Insert(keys[i], static_cast<std::uint32_t>(step_));
   }
+  return index_.capacity() != capacity;
 }
 
 void EmbeddingTable::ResetState(float* record) const {

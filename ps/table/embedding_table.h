@@ -83,22 +83,26 @@ class EmbeddingTable {
   }
 
  private:
-  // Rows are looked up and processed in blocks of this many, so that the memory accesses of a block
-  // overlap, and what they bring in still is in the L1/L2 cache when it is used.
-  static constexpr std::size_t kLookupBlock = 32;
+  // Rows are processed in blocks of this many, in three stages, so that memory accesses overlap
+  // with one another and with the work: while one block is worked on, the records of the next are
+  // on their way to the cache, and the index entries of the one after that. (A core fetches some
+  // twenty cache lines at a time.)
+  static constexpr std::size_t kLookupBlock = 16;
 
   [[nodiscard]] StoredRow View(const RowIndex::Entry& entry) const;
 
-  // Of the block of keys from `first` on. The loops over blocks call it for the next one before
-  // they work on one. (As one function that is given what to do with a block, a round was a sixth
-  // slower.)
-  void PrefetchIndex(std::span<const Key> keys, std::size_t first) const;
+  // The block of keys from `first` on, which may lie behind the last.
+  static std::span<const Key> BlockOf(std::span<const Key> keys, std::size_t first);
 
-  // entries[i] = the entry of keys[i], or null; the rows' records are on their way to the cache. As
-  // fast as it is meant to be after PrefetchIndex.
+  // The stages. (The loops over blocks stand in the functions that need them: as one function that
+  // is given what to do with a block, a round was a sixth slower.) Index entries of the block from
+  // `first` on.
+  void PrefetchIndex(std::span<const Key> keys, std::size_t first) const;
+  // entries[i] = the entry of keys[i], or null; the rows' records are on their way to the cache.
   void Locate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries);
-  // The same, creating what is missing with its first value, standing at the current step.
-  void LocateOrCreate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries);
+  // The same, creating what is missing with its first value, standing at the current step. True:
+  // the index has grown, and entries that were located before are elsewhere now.
+  bool LocateOrCreate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries);
   void ResetState(float* record) const;
   // Before a stored row changes: a snapshot that is being taken gets it as it is.
   void Preserve(const RowIndex::Entry& entry) {
