@@ -3,20 +3,26 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
 namespace dcn::testing {
 
-/// Since the program's start. For programs with one thread.
+/// Since the program's start, by all threads.
 struct AllocationCount {
   std::size_t allocations = 0;
   std::size_t releases = 0;
-  std::size_t bytes = 0;  // of all allocations
+  std::size_t bytes = 0;       // of all allocations
+  std::size_t by_library = 0;  // allocations by the library that was set apart: not in the others
 };
 
 /// All zero where IsCounting() is false.
-[[nodiscard]] const AllocationCount& CountAllocations();
+[[nodiscard]] AllocationCount CountAllocations();
+
+/// From now on what this shared library's own code allocates is counted apart. name: a part of its
+/// file's name. False: no such library is loaded.
+[[nodiscard]] bool SetLibraryApart(std::string_view name);
 
 /// False under a sanitizer, which brings operators of its own.
 [[nodiscard]] bool IsCounting();

@@ -37,6 +37,10 @@ OnednnLinear::OnednnLinear(const LinearSpec& spec, ProductScratch& scratch, std:
   const Products& full = ProductsFor(full_rows);
   packed_forward_ = full.forward.MakePacked();
   packed_backward_ = full.input_gradient.MakePacked();
+  // For slices of this length no thread has anything to make later.
+  for (std::size_t thread = 0; thread < scratch.size(); ++thread) {
+    (void)ArgumentsFor(static_cast<int>(thread), full_rows);
+  }
   if (spec_.precision == Precision::kBf16) {
     rounded_kernel_ = AlignedBlock<Bfloat16>(spec_.inputs * spec_.outputs);
   }

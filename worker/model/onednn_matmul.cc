@@ -98,8 +98,18 @@ void* Handle(const void* data) { return const_cast<void*>(data); }
 
 }  // namespace
 
+// The packing is made once, too: a kernel that is looked up, memory objects.
 struct PackedMatrix::State {
-  dnnl::memory memory;
+  State(const dnnl::memory::desc& plain_desc, const dnnl::memory::desc& packed_desc)
+      : plain(plain_desc, CpuEngine(), DNNL_MEMORY_NONE),
+        packed(packed_desc, CpuEngine()),
+        reorder(plain, packed),
+        stream(CpuEngine()) {}
+
+  dnnl::memory plain;  // where the matrix is that is packed
+  dnnl::memory packed;
+  dnnl::reorder reorder;
+  dnnl::stream stream;
 };
 PackedMatrix::PackedMatrix() = default;
 PackedMatrix::~PackedMatrix() = default;
@@ -187,18 +197,22 @@ std::size_t Matmul::scratch_size() const {
 
 PackedMatrix Matmul::MakePacked() const {
   DCN_CHECK(state_->shape.b_is_packed);
+  UseOneThreadPerProduct();
   PackedMatrix packed;
-  packed.state_ = std::make_unique<PackedMatrix::State>(
-      PackedMatrix::State{dnnl::memory(state_->description.weights_desc(), CpuEngine())});
+  packed.state_ = std::make_unique<PackedMatrix::State>(DescPlainB(state_->shape, Precision::kFp32),
+                                                        state_->description.weights_desc());
   return packed;
 }
 
 void Matmul::Pack(const float* b, PackedMatrix& packed) const {
   UseOneThreadPerProduct();
-  const MatmulShape& shape = state_->shape;
-  dnnl::memory plain(DescPlainB(shape, Precision::kFp32), CpuEngine(), Handle(b));
-  dnnl::stream stream(CpuEngine());
-  dnnl::reorder(plain, packed.state_->memory).execute(stream, plain, packed.state_->memory);
+  PackedMatrix::State& state = *packed.state_;
+  state.plain.set_data_handle(Handle(b));
+  const std::array<dnnl_exec_arg_t, 2> list = {
+      {{DNNL_ARG_FROM, state.plain.get()}, {DNNL_ARG_TO, state.packed.get()}}};
+  CheckStatus(dnnl_primitive_execute(state.reorder.get(), state.stream.get(),
+                                     static_cast<int>(list.size()), list.data()),
+              "packing");
 }
 
 void Matmul::Run(Arguments& arguments, InputMatrix a, InputMatrix b, const float* bias,
@@ -216,7 +230,7 @@ void Matmul::Run(Arguments& arguments, InputMatrix a, const PackedMatrix& b, con
   Arguments::State& state = *arguments.state_;
   SetHandles(state_->shape, state.a, state.bias, state.c, a, bias, c);
   state.scratch.set_data_handle(scratch);
-  state_->Execute(state, b.state_->memory);
+  state_->Execute(state, b.state_->packed);
 }
 
 void UseOneThreadPerProduct() {
