@@ -107,6 +107,17 @@ TEST_F(Distributed, EveryOptimizerHasTheBitsOfOneProcess) {
   }
 }
 
+TEST_F(Distributed, Bf16HasTheBitsOfOneProcessWithAnyRanksAndServers) {
+  DCN_SKIP_WITHOUT_ENGINE(testing::kBf16Engine);
+  const std::string digest = DigestOf(0, SmallRun({"--precision", "bf16"}));
+  EXPECT_NE(digest, DigestOf(0, SmallRun()));
+  const std::string servers = StartServers(2, {"--shards", "2"});
+  for (const int ranks : {0, 2, 3}) {
+    EXPECT_EQ(DigestOf(ranks, SmallRun({"--precision", "bf16", "--servers", servers})), digest)
+        << ranks << " ranks";
+  }
+}
+
 TEST_F(Distributed, WritesTheSameFilesAsOneProcess) {
   ASSERT_EQ(Run(0, SmallRun({"--output", path("one"), "--predictions"})).exit_code, 0);
   const std::string server = StartServers(1, {"--shards", "2"});
