@@ -20,13 +20,15 @@ rest: the steps of traces (--trace: "step" of rank 0), median over the steps beh
 
 On other machines each process has its own processors and a network of so many bytes/s:
 
-    T = a R / cores + b + max(sparse, dense)            R rows a worker
-    sparse  = rtt + c M + W / network  or, where the servers are slower,
-              rtt + c N + N W / (M network) + N w / (M cores)
-    dense   = 2 rtt log2(N) + 2 D (N - 1) / N / network
+    T = a R / cores + b + max(worker, server, dense)    R rows a worker
+    worker  = rtt + c M + (W + E) / network
+    server  = rtt + c N + N W / (M network) + N w / (M cores)
+    dense   = 2 rtt log2(N) + E / network,  E = 2 D (N - 1) / N
 
     W: bytes of one worker's rows, both ways; w = d W, the servers' work on them; D: bytes of the
-    dense weights. A worker's rows of a batch are the distinct keys among its R draws of each table.
+    dense weights, which share the workers' network with the rows. A worker's rows of a batch are the
+    distinct keys among its R draws of each table. With M servers, twice the workers bring less than
+    1.25 times the rows/s from some N on: there it saturates.
 
 Needs only Python's standard library, Open MPI, and dcn_ps beside dcn_worker. Exit code: 0 measured,
 1 a run failed.
@@ -174,15 +176,28 @@ def step_elsewhere(constants, workers, servers, machine, row_bytes, dense_bytes,
     """Seconds of a step and what bounds it, on machines of their own."""
     network, cores, rtt = machine
     compute = constants["a"] * rows / cores + constants["b"]
-    worker_side = rtt + constants["c"] * servers + row_bytes / network
+    exchanged = 2 * dense_bytes * (workers - 1) / workers
+    worker_side = rtt + constants["c"] * servers + (row_bytes + exchanged) / network
     server_side = (rtt + constants["c"] * workers + workers * row_bytes / servers / network
                    + workers * constants["d"] * row_bytes / servers / cores)
-    dense = (2 * rtt * math.log2(workers) + 2 * dense_bytes * (workers - 1) / workers / network
-             if workers > 1 else 0.0)
+    dense = 2 * rtt * math.log2(workers) + exchanged / network
     parts = {"workers' network": worker_side, "servers": server_side, "dense combination": dense}
     bound = max(parts, key=parts.get)
     seconds = compute + parts[bound]
     return seconds, bound if parts[bound] > compute else f"computing (then {bound})"
+
+
+def saturation(constants, servers, machine, row_bytes, dense_bytes):
+    """{"workers", "rows_per_second", "bound"}: from so many workers on, twice as many bring less than
+    1.25 times the rows/s."""
+    def rate(workers):
+        seconds, bound = step_elsewhere(constants, workers, servers, machine, row_bytes, dense_bytes)
+        return workers * 8192 / seconds, bound
+    workers = 1
+    while rate(2 * workers)[0] >= 1.25 * rate(workers)[0] and workers < 1 << 20:
+        workers *= 2
+    return {"servers": servers, "workers": workers, "rows_per_second": rate(workers)[0],
+            "bound": rate(2 * workers)[1]}
 
 
 def predict(constants, row_bytes, dense_bytes):
@@ -198,7 +213,12 @@ def predict(constants, row_bytes, dense_bytes):
                       "efficiency": alone / seconds, "bound": bound})
         print(f"  {workers:3} x {servers:2}: {seconds * 1e3:7.2f} ms, "
               f"{workers * 8192 / seconds / 1e6:7.2f} M rows/s, {alone / seconds:4.0%}, {bound}")
-    return table
+    ends = [saturation(constants, servers, machine, row_bytes, dense_bytes)
+            for servers in (1, 4, 16)]
+    for end in ends:
+        print(f"  {end['servers']} servers: no more than about {end['workers']} workers, "
+              f"{end['rows_per_second'] / 1e6:.2f} M rows/s, for the {end['bound']}")
+    return {"sizes": table, "saturation": ends}
 
 
 def main():

@@ -50,13 +50,13 @@ class Figure:
 @dataclasses.dataclass
 class Line:
     what: str
-    target: float
+    target: float | None  # None: reported, not judged
     is_limit: bool  # the target is the most, not the least
     figure: Figure | None
 
     @property
     def is_met(self):
-        if self.figure is None:
+        if self.figure is None or self.target is None:
             return None
         if self.is_limit:
             return self.figure.median <= self.target
@@ -143,7 +143,7 @@ def training_lines(results):
 
 
 def best_of(results, what, read):
-    """The better of one and two shards in the server, by median; the lines say so."""
+    """The better of one and two shards in the server, by median."""
     figures = [results.of("server_benchmark", f"{what}/lazy-adam/shards:{shards}", read)
                for shards in (1, 2)]
     figures = [figure for figure in figures if figure]
@@ -168,9 +168,33 @@ def server_lines(results):
     speed = against_classic("ServerPushPull", "round", 2)
     yield Line("time of a push-pull round against the classic server's", .5, True,
                speed and Figure(1 / speed.median, 1 / speed.most, 1 / speed.least))
-    yield Line("memory of a row against its payload", 1.15, True,
-               results.of("server_benchmark", "ServerMemory/adam",
-                          lambda entry: entry["share_of_payload"]))
+    rows = results.of("server_benchmark", "ServerMemory/adam", lambda entry: entry["rows"])
+    yield Line("memory of a row against its payload" + (f", {rows.median:,.0f} rows" if rows else ""),
+               1.15, True, results.of("server_benchmark", "ServerMemory/adam",
+                                      lambda entry: entry["share_of_payload"]))
+
+
+def reported_lines(results):
+    """What is asked for without a target. Times, so of this machine and its mood."""
+    for shards in (1, 2):
+        for optimizer in ("lazy-adam", "adam"):
+            for name, what in (("ServerPull", "pull"), ("ServerPush", "push"),
+                               ("ServerPushPull", "push-pull round")):
+                yield Line(f"{what} of 8,192 keys, {optimizer}, {shards} shard(s)",
+                           None, True,
+                           results.of("server_benchmark", f"{name}/{optimizer}/shards:{shards}",
+                                      lambda entry: seconds(entry) * 1e3, "ms"))
+    for keys in (1, 64):
+        for quantile in ("p50", "p99"):
+            yield Line(f"pull of {keys} key(s), {quantile}", None, True,
+                       results.of("server_benchmark", f"ServerSmallPull/lazy-adam/shards:1/{keys}",
+                                  lambda entry, q=quantile: entry[f"{q}_us"] / 1e3, "ms"))
+    for dimension in (8, 32, 256):
+        for clients in (1, 8):
+            for quantile in ("p50", "p99"):
+                yield Line(f"round of Zipf keys, {clients} client(s), rows of {dimension}, {quantile}", None, True,
+                           results.of("server_benchmark", f"ServerPushPull/zipf/clients:{clients}/dimension:{dimension}",
+                                      lambda entry, q=quantile: entry[f"{q}_us"] / 1e3, "ms"))
 
 
 def time_lines(results):
@@ -184,6 +208,8 @@ def time_lines(results):
 
 
 def target_text(line):
+    if line.target is None:
+        return ""
     return f"{'<=' if line.is_limit else '>='} {line.target:g}"
 
 
@@ -198,7 +224,7 @@ def print_table(lines):
 def draw(lines):
     """A bar for each figure over its target, on one scale: 1 is the target, longer is better."""
     row, left, scale, top = 24, 430, 260, 46
-    measured = [line for line in lines if line.figure]
+    measured = [line for line in lines if line.figure and line.target is not None]
     height = top + row * len(measured) + 16
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="960" height="{height}" '
@@ -235,7 +261,8 @@ def main():
         return 2
     folder = pathlib.Path(sys.argv[1])
     results = Results(folder)
-    lines = [*training_lines(results), *server_lines(results), *time_lines(results)]
+    lines = [*training_lines(results), *server_lines(results), *time_lines(results),
+             *reported_lines(results)]
     print_table(lines)
     (folder / "ratios.json").write_text(json.dumps([
         {"what": line.what, "target": line.target, "is_limit": line.is_limit, "met": line.is_met,

@@ -8,8 +8,9 @@
 #
 # --data: MovieLens as for dcn_worker (default: synthetic). --output: default
 # build-benchmarks/results. --peer-python: also compare with the reference stack (peers/README.md),
-# which takes half an hour or more, and MovieLens' files for --data. The other options go to every
-# program, for example --benchmark_filter=Training or, with 5 GB of memory, --memory-rows=10000000.
+# which takes an hour, and MovieLens' files for --data. The other options go to every program, for
+# example --benchmark_filter=Training. A table's memory is measured with 10 million rows where 8 GB are
+# free, else with a million (--memory-rows).
 # Results mean something on a calm machine only.
 set -euo pipefail
 
@@ -61,6 +62,11 @@ while [[ $# -gt 0 ]]; do
       ;;
   esac
 done
+
+if [[ ! " ${options[*]-}" == *" --memory-rows"* ]] &&
+  awk '/^MemAvailable/ { exit !($2 >= 8000000) }' /proc/meminfo; then
+  options+=(--memory-rows=10000000)
+fi
 
 log=$build/run.log
 mkdir -p "$build" "$output"
@@ -121,8 +127,8 @@ run_whole() {
   sed 's/^\[training\]$/&\nprecision = "bf16"/' "$root/launch/experiments/movielens-1m.toml" >"$bf16"
   "${compare[@]}" --models dcn --output "$output/fits.json" || true
   "${compare[@]}" --models dcn --precision bf16 --output "$output/fits-bf16.json" || true
-  "${compare[@]}" --experiment --rounds 3 --output "$output/experiment.json" || true
-  "${compare[@]}" --experiment "$bf16" --rounds 3 --output "$output/experiment-bf16.json" || true
+  "${compare[@]}" --experiment --rounds 5 --output "$output/experiment.json" || true
+  "${compare[@]}" --experiment "$bf16" --rounds 5 --output "$output/experiment-bf16.json" || true
 }
 
 show_ratios() {
