@@ -40,7 +40,7 @@ class RowIndex {
   /// Asks the processor for the cache line where the search for `key` will start.
   void Prefetch(Key key) const { __builtin_prefetch(&entries_[MixKey(key) & mask_], 1); }
 
-  /// The row's entry, or null. Valid until the next Insert or Reserve.
+  /// The row's entry, or null. Valid until the index grows, at an Insert or a Reserve.
   [[nodiscard]] Entry* Find(Key key) {
     for (std::size_t i = MixKey(key) & mask_;; i = (i + 1) & mask_) {
       Entry& entry = entries_[i];
