@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint32_t kNoSlot = std::numeric_limits<std::uint32_t>::max();
 // Occurrences in a unit of work: some microseconds of additions.
 constexpr std::size_t kWorkOccurrences = 2048;
+// A table's rows for each that occurs, up to which looking at all of them beats sorting.
+constexpr std::size_t kMostRowsToScan = 16;
 
 }  // namespace
 
@@ -72,17 +74,37 @@ void BatchPlanner::CollectEntries(std::span<const std::uint32_t> ids, std::size_
     std::uint32_t& slot = slot_of_id[id];
     if (slot == kNoSlot) {
       slot = static_cast<std::uint32_t>(entries.size());
-      entries.push_back({id, 0});
+      const auto table = static_cast<ps::TableId>(feature);
+      entries.push_back({id, 0, ps::ShardOf(table, id, layout_.shard_count)});
     }
     ++entries[slot].count;
   }
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return a.id < b.id; });
+  OrderEntries(feature);
+}
+
+// By increasing id. A small table is gone through from end to end, which is faster than sorting.
+void BatchPlanner::OrderEntries(std::size_t feature) {
+  std::vector<Entry>& entries = entries_[feature];
+  const std::vector<std::uint32_t>& slot_of_id = slot_of_id_[feature];
+  if (slot_of_id.size() > kMostRowsToScan * entries.size()) {
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry& a, const Entry& b) { return a.id < b.id; });
+    return;
+  }
+  ordered_.clear();
+  for (const std::uint32_t slot : slot_of_id) {
+    if (slot != kNoSlot) ordered_.push_back(entries[slot]);
+  }
+  entries.swap(ordered_);
 }
 
 // Gives every entry its place: by shard, table, key. Leaves the entry's number in slot_of_id_.
 void BatchPlanner::AppendSegments(BatchPlan& plan) {
   std::size_t value_offset = 0;
+  std::size_t entry_count = 0;
+  for (const std::vector<Entry>& entries : entries_) entry_count += entries.size();
+  plan.keys_.reserve(entry_count);
+  plan.occurrence_begin_.reserve(entry_count + 1);
   plan.occurrence_begin_.push_back(0);
   for (std::uint32_t shard = 0; shard < layout_.shard_count; ++shard) {
     plan.shard_begin_.push_back(plan.segments_.size());
@@ -93,7 +115,7 @@ void BatchPlanner::AppendSegments(BatchPlan& plan) {
                       .first_entry = plan.keys_.size(),
                       .value_offset = value_offset};
       for (const Entry& entry : entries_[f]) {
-        if (ps::ShardOf(table, entry.id, layout_.shard_count) != shard) continue;
+        if (entry.shard != shard) continue;
         slot_of_id_[f][entry.id] = static_cast<std::uint32_t>(plan.keys_.size());
         plan.keys_.push_back(entry.id);
         plan.occurrence_begin_.push_back(plan.occurrence_begin_.back() + entry.count);
@@ -121,12 +143,14 @@ void BatchPlanner::FillOccurrences(std::span<const std::uint32_t> ids, BatchPlan
   plan.value_offsets_.resize(ids.size());
   plan.occurrences_.resize(ids.size());
   next_occurrence_.assign(plan.occurrence_begin_.begin(), plan.occurrence_begin_.end() - 1);
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    const std::size_t feature = i % layout_.feature_count();
-    const std::uint32_t entry = slot_of_id_[feature][ids[i]];
-    plan.value_offsets_[i] = entry_offset[entry];
-    plan.occurrences_[next_occurrence_[entry]++] =
-        static_cast<std::uint32_t>(i / layout_.feature_count());
+  const auto rows = static_cast<std::uint32_t>(plan.labels_.size());
+  std::size_t i = 0;
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    for (std::size_t f = 0; f < layout_.feature_count(); ++f, ++i) {
+      const std::uint32_t entry = slot_of_id_[f][ids[i]];
+      plan.value_offsets_[i] = entry_offset[entry];
+      plan.occurrences_[next_occurrence_[entry]++] = row;
+    }
   }
   for (std::size_t f = 0; f < layout_.feature_count(); ++f) {
     for (const Entry& entry : entries_[f]) slot_of_id_[f][entry.id] = kNoSlot;

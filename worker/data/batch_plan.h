@@ -143,8 +143,10 @@ class BatchPlanner {
   struct Entry {
     std::uint32_t id;
     std::uint32_t count;
+    std::uint32_t shard;
   };
   void CollectEntries(std::span<const std::uint32_t> ids, std::size_t feature);
+  void OrderEntries(std::size_t feature);
   void AppendSegments(BatchPlan& plan);
   void FillOccurrences(std::span<const std::uint32_t> ids, BatchPlan& plan);
   void CutPushes(std::span<const std::uint32_t> node_ends, BatchPlan& plan) const;
@@ -153,6 +155,7 @@ class BatchPlanner {
   const TableLayout layout_;
   std::vector<std::vector<std::uint32_t>> slot_of_id_;  // by table and id; kNoSlot between builds
   std::vector<std::vector<Entry>> entries_;             // by table
+  std::vector<Entry> ordered_;                          // one table's, while they are ordered
   std::vector<std::uint32_t> next_occurrence_;          // by entry
 };
 

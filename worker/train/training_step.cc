@@ -142,7 +142,7 @@ Status TrainingStep::Pull(const data::BatchPlan& batch) {
 Result<double> TrainingStep::Run(const data::BatchPlan& batch, const data::BatchPlan* next,
                                  float learning_rate, const std::function<void()>& beside,
                                  ps::StepFlags flags) {
-  LayOut(batch);
+  LayOut(batch, !beside);
   ++step_;
   flags_ = flags;
   step_sizes_.push_back(dense_.StepSize(step_, learning_rate));
@@ -431,8 +431,9 @@ Status TrainingStep::FinishShards() {
   return first;
 }
 
-TrainingStep::Layout TrainingStep::MakeLayout(std::size_t batch_rows) const {
+TrainingStep::Layout TrainingStep::MakeLayout(std::size_t batch_rows, bool may_pair) const {
   Layout layout = {.batch_rows = batch_rows,
+                   .may_pair = may_pair,
                    .share = ShareOf(options_.cut, batch_rows),
                    .schedule = {},
                    .node_leaves = {},
@@ -454,7 +455,7 @@ TrainingStep::Layout TrainingStep::MakeLayout(std::size_t batch_rows) const {
   }
   // Few leaves are not paired, so that every thread has some.
   const bool has_pairs =
-      end - first >= kLeavesToPair * static_cast<std::uint32_t>(pool_.thread_count());
+      may_pair && end - first >= kLeavesToPair * static_cast<std::uint32_t>(pool_.thread_count());
   for (std::uint32_t leaf = first; leaf < end;) {
     const std::uint32_t size = has_pairs && leaf % 2 == 0 && leaf + 1 < end ? 2 : 1;
     layout.units.push_back({leaf - first, leaf - first + size});
@@ -468,10 +469,13 @@ TrainingStep::Layout TrainingStep::MakeLayout(std::size_t batch_rows) const {
   return layout;
 }
 
-void TrainingStep::LayOut(const data::BatchPlan& batch) {
-  const auto known = std::ranges::find(layouts_, batch.batch_rows(), &Layout::batch_rows);
-  layout_ =
-      known != layouts_.end() ? &*known : &layouts_.emplace_back(MakeLayout(batch.batch_rows()));
+void TrainingStep::LayOut(const data::BatchPlan& batch, bool may_pair) {
+  const auto known = std::ranges::find_if(layouts_, [&](const Layout& layout) {
+    return layout.batch_rows == batch.batch_rows() && layout.may_pair == may_pair;
+  });
+  layout_ = known != layouts_.end()
+                ? &*known
+                : &layouts_.emplace_back(MakeLayout(batch.batch_rows(), may_pair));
   DCN_CHECK_EQ(batch.rows(), layout_->share.row_end - layout_->share.row_begin);
 }
 

@@ -124,6 +124,7 @@ class TrainingStep {
   // Who sums what in a batch of some length.
   struct Layout {
     std::size_t batch_rows = 0;
+    bool may_pair = true;  // see units
     RankShare share;
     std::vector<SumStep> schedule;         // sums this rank's leaves to its nodes
     std::vector<std::size_t> node_leaves;  // by node: the leaf that receives its sum
@@ -132,8 +133,9 @@ class TrainingStep {
     std::vector<LeafRange> units;
     std::vector<SumStep> dense_schedule;  // what is left of the schedule for dense gradients
   };
-  [[nodiscard]] Layout MakeLayout(std::size_t batch_rows) const;
-  void LayOut(const data::BatchPlan& batch);
+  [[nodiscard]] Layout MakeLayout(std::size_t batch_rows, bool may_pair) const;
+  // Without pairs threads share the work more evenly, where one has more to do than leaves.
+  void LayOut(const data::BatchPlan& batch, bool may_pair);
   void SumRowGradients(int thread, const data::BatchPlan& batch, const data::PushRange& range);
   template <typename Element>
   void SumRowGradients(const data::BatchPlan& batch, const data::PushRange& range,
@@ -175,7 +177,8 @@ class TrainingStep {
   std::vector<double> leaf_errors_;  // [leaves of this rank]
   std::vector<double> node_errors_;  // [nodes of this rank]
 
-  std::deque<Layout> layouts_;      // of all lengths so far: full batches, and a short last one
+  // Of all lengths so far (full batches, and a short last one), with and without pairs.
+  std::deque<Layout> layouts_;
   const Layout* layout_ = nullptr;  // of the current batch
 
   std::vector<std::vector<ps::RowsToPull>> pulls_;        // by shard

@@ -151,7 +151,9 @@ void ExpectPlan(const TableLayout& layout, const BatchPlan& plan, const Ratings&
 
 TEST(BatchPlanTest, EntriesPushesAndWorkAreThoseOfTheSlowPlan) {
   for (const std::uint32_t shards : {1U, 2U, 5U}) {
-    const TableLayout layout = MakeLayout(shards);
+    TableLayout layout = MakeLayout(shards);
+    layout.dimensions.push_back(2);
+    layout.rows.push_back(20000);  // few of them occur in short batches, many in long ones
     BatchPlanner planner(layout);  // its scratch serves all sizes
     for (const std::uint32_t rows : {0U, 1U, 2U, 7U, 100U, 5000U}) {
       const Ratings ratings = DrawRatings(layout, rows, rows);
