@@ -1,18 +1,25 @@
-// Dense-form Adam on rows of 32 floats: one gradient step, and the replay of missed steps.
+// Each optimizer on rows of 32 floats: one gradient step; and dense-form Adam's replay of missed
+// steps.
 
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
-#include <string>
+#include <map>
+#include <span>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 #include <benchmark/benchmark.h>
-#include <fmt/core.h>
 
 #include "benchmarks/benchmark_main.h"
 #include "common/check.h"
 #include "common/random.h"
+#include "ps/table/optimizer/adagrad.h"
 #include "ps/table/optimizer/adam.h"
+#include "ps/table/optimizer/lazy_adam.h"
+#include "ps/table/optimizer/sgd.h"
 #include "ps/table/rate_history.h"
+#include "tests/ps/slow_table.h"
 
 namespace dcn::benchmarks {
 namespace {
@@ -22,27 +29,23 @@ constexpr std::size_t kRows = 32;  // with state and gradients in the first-leve
 constexpr std::size_t kFloats = kRows * kDimension;
 constexpr float kLearningRate = 0.01F;
 
+// Rows that have seen no gradient yet.
 struct Rows {
-  Rows() : w(kFloats), m(kFloats), v(kFloats), g(kFloats) {
+  explicit Rows(const ps::OptimizerOptions& optimizer)
+      : w(kFloats), m(kFloats), v(kFloats), g(kFloats) {
     const RandomStream random(1, StreamId("benchmark/rows"));
     random.FillUniform(0.05F, 0, w);
-    random.FillUniform(0.01F, kFloats, m);
-    random.FillUniform(0.01F, 2 * kFloats, g);
-    for (std::size_t i = 0; i < kFloats; ++i) v[i] = m[i] * m[i];
+    random.FillUniform(0.01F, kFloats, g);
+    if (const auto* adagrad = std::get_if<ps::AdagradOptions>(&optimizer)) {
+      std::ranges::fill(m, adagrad->initial_accumulator);
+    }
   }
-  std::vector<float> w, m, v, g;
+  std::vector<float> w, m, v, g;  // Adagrad's accumulator is m
 
   [[nodiscard]] static std::span<float> Row(std::vector<float>& floats, std::size_t row) {
     return std::span(floats).subspan(row * kDimension, kDimension);
   }
 };
-
-// The definition in ps/table/optimizer/adam.h, one lane at a time.
-void PlainStep(const ps::AdamCoefficients& c, float gradient, float& w, float& m, float& v) {
-  m = c.beta_1 * m + (1.0F - c.beta_1) * gradient;
-  v = c.beta_2 * v + (1.0F - c.beta_2) * (gradient * gradient);
-  w = w - c.step_size * m / (std::sqrt(v) + c.epsilon);
-}
 
 ps::AdamCoefficients CoefficientsAt(ps::Step step) {
   const ps::AdamOptions options;
@@ -50,23 +53,63 @@ ps::AdamCoefficients CoefficientsAt(ps::Step step) {
           ps::AdamStepSize(kLearningRate, options.beta_1, options.beta_2, step)};
 }
 
-void BenchmarkStep(benchmark::State& state) {
-  const ps::AdamCoefficients coefficients = CoefficientsAt(100);
-  Rows rows;
-  const auto update = [&] {
-    for (std::size_t r = 0; r < kRows; ++r) {
-      AdamUpdate(coefficients, Rows::Row(rows.w, r), Rows::Row(rows.m, r), Rows::Row(rows.v, r),
-                 Rows::Row(rows.g, r));
-    }
-  };
-  update();
-  Rows expected;
-  for (std::size_t i = 0; i < kFloats; ++i) {
-    PlainStep(coefficients, expected.g[i], expected.w[i], expected.m[i], expected.v[i]);
+// Takes one step of a row. `rate` is what the rule multiplies with.
+void Update(const ps::AdamOptions& options, float rate, Rows& rows, std::size_t row) {
+  ps::AdamUpdate({options.beta_1, options.beta_2, options.epsilon, rate}, Rows::Row(rows.w, row),
+                 Rows::Row(rows.m, row), Rows::Row(rows.v, row), Rows::Row(rows.g, row));
+}
+void Update(const ps::LazyAdamOptions& options, float rate, Rows& rows, std::size_t row) {
+  ps::LazyAdamUpdate(options, rate, Rows::Row(rows.w, row), Rows::Row(rows.m, row),
+                     Rows::Row(rows.v, row), Rows::Row(rows.g, row));
+}
+void Update(const ps::AdagradOptions& options, float rate, Rows& rows, std::size_t row) {
+  ps::AdagradUpdate(options, rate, Rows::Row(rows.w, row), Rows::Row(rows.m, row),
+                    Rows::Row(rows.g, row));
+}
+void Update(const ps::SgdOptions&, float rate, Rows& rows, std::size_t row) {
+  ps::SgdUpdate(rate, Rows::Row(rows.w, row), Rows::Row(rows.g, row));
+}
+
+template <typename Options>
+float RateAt(const Options& /*options*/, ps::Step step) {
+  constexpr bool kIsAdam =
+      std::is_same_v<Options, ps::AdamOptions> || std::is_same_v<Options, ps::LazyAdamOptions>;
+  return kIsAdam ? CoefficientsAt(step).step_size : kLearningRate;
+}
+
+// The first steps have the bits of the slow table's.
+template <typename Options>
+void CheckSteps(const Options& options) {
+  Rows rows(options);
+  ps::testing::SlowTable slow(
+      {.name = "rows", .dimension = kDimension, .initializer = {}, .optimizer = options});
+  std::map<ps::Key, std::vector<float>> gradients;
+  for (std::size_t r = 0; r < kRows; ++r) {
+    const auto copy = [r](std::vector<float>& floats) {
+      const std::span<float> row = Rows::Row(floats, r);
+      return std::vector<float>(row.begin(), row.end());
+    };
+    slow.Assign(r, copy(rows.w));
+    gradients[r] = copy(rows.g);
   }
-  DCN_CHECK(rows.w == expected.w && rows.m == expected.m && rows.v == expected.v);
+  for (ps::Step step = 1; step <= 5; ++step) {
+    slow.ApplyStep(kLearningRate, gradients);
+    for (std::size_t r = 0; r < kRows; ++r) Update(options, RateAt(options, step), rows, r);
+  }
+  for (std::size_t r = 0; r < kRows; ++r) {
+    DCN_CHECK(std::ranges::equal(slow.At(r).w, Rows::Row(rows.w, r)));
+    DCN_CHECK(std::ranges::equal(slow.At(r).m, Rows::Row(rows.m, r)));
+    DCN_CHECK(std::ranges::equal(slow.At(r).v, Rows::Row(rows.v, r)));
+  }
+}
+
+template <typename Options>
+void BenchmarkStep(benchmark::State& state, const Options& options) {
+  CheckSteps(options);
+  Rows rows(options);
+  const float rate = RateAt(options, 100);
   for (auto _ : state) {
-    update();
+    for (std::size_t r = 0; r < kRows; ++r) Update(options, rate, rows, r);
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kRows));
@@ -78,8 +121,9 @@ void BenchmarkReplay(benchmark::State& state) {
   constexpr ps::Step kStart = 100;
   ps::RateHistory history{ps::AdamOptions{}};
   for (ps::Step step = 1; step <= kStart + gap; ++step) history.Append(kLearningRate);
-  const Rows first;
-  Rows rows;
+  Rows first{ps::AdamOptions{}};
+  for (std::size_t r = 0; r < kRows; ++r) Update(ps::AdamOptions{}, kLearningRate, first, r);
+  Rows rows = first;
   const auto replay = [&] {
     rows.w = first.w;
     rows.m = first.m;
@@ -90,10 +134,12 @@ void BenchmarkReplay(benchmark::State& state) {
     }
   };
   replay();
-  Rows expected;
+  Rows expected = first;
   for (ps::Step step = kStart + 1; step <= kStart + gap; ++step) {
     for (std::size_t i = 0; i < kFloats; ++i) {
-      PlainStep(CoefficientsAt(step), 0.0F, expected.w[i], expected.m[i], expected.v[i]);
+      const ps::AdamCoefficients c = CoefficientsAt(step);
+      ps::testing::SlowAdamLane(c.beta_1, c.beta_2, c.epsilon, c.step_size, 0.0F, expected.w[i],
+                                expected.m[i], expected.v[i]);
     }
   }
   DCN_CHECK(rows.w == expected.w && rows.m == expected.m && rows.v == expected.v);
@@ -105,7 +151,14 @@ void BenchmarkReplay(benchmark::State& state) {
 }
 
 void Register(const BenchmarkOptions&) {
-  WithExtremes(benchmark::RegisterBenchmark("AdamStep/row", BenchmarkStep));
+  const auto add = [](const char* name, const auto& options) {
+    WithExtremes(benchmark::RegisterBenchmark(
+        name, [options](benchmark::State& state) { BenchmarkStep(state, options); }));
+  };
+  add("AdamStep/row", ps::AdamOptions{});
+  add("LazyAdamStep/row", ps::LazyAdamOptions{});
+  add("AdagradStep/row", ps::AdagradOptions{});
+  add("SgdStep/row", ps::SgdOptions{});
   WithExtremes(benchmark::RegisterBenchmark("AdamReplay/missed_steps", BenchmarkReplay))
       ->Arg(8)
       ->Arg(122)
