@@ -178,11 +178,20 @@ std::map<std::string, std::string> CheckpointFiles(const fs::path& folder) {
 
 class DamagedCheckpoint : public ::testing::Test {
  protected:
+  // A busy machine's run leaves a checkpoint out while the one before is still being written: then
+  // once more.
   void SetUp() override {
-    const CommandResult result = RunCommand(
-        WorkerCommandLine(0, testing::CheckpointedRun(base_, kNewStep, {"--shards", "2"})));
-    ASSERT_EQ(result.exit_code, 0) << result.err;
-    testing::ReplaceFolder(base_, checkpoints_);
+    constexpr int kMostRuns = 20;
+    for (int run = 0; run < kMostRuns; ++run) {
+      fs::remove_all(base_);
+      const CommandResult result = RunCommand(
+          WorkerCommandLine(0, testing::CheckpointedRun(base_, kNewStep, {"--shards", "2"})));
+      ASSERT_EQ(result.exit_code, 0) << result.err;
+      if (!fs::exists(testing::CheckpointPath(base_, kOldStep, 1))) continue;
+      testing::ReplaceFolder(base_, checkpoints_);
+      return;
+    }
+    FAIL() << "no run of " << kMostRuns << " kept the checkpoint of step " << kOldStep;
   }
 
   [[nodiscard]] std::vector<std::string> Arguments() const {
