@@ -9,7 +9,7 @@ runs.json (whole_runs.py), checkpoints.json (checkpoint_cost.py), fits*.json and
 ratios.json and ratios.svg beside them.
 
 Every figure is a ratio of two things measured in one run, in turns or one after the other, but for
-the times of reading and starting; a figure is a median, with the least and the most of its
+the times of reading and starting, and those at the end that are reported without a target; a figure is a median, with the least and the most of its
 repetitions. Needs only Python's standard library. Exit code: 0, also where a target is missed; 2
 wrong arguments.
 """
@@ -180,20 +180,22 @@ def reported_lines(results):
         for optimizer in ("lazy-adam", "adam"):
             for name, what in (("ServerPull", "pull"), ("ServerPush", "push"),
                                ("ServerPushPull", "push-pull round")):
-                yield Line(f"{what} of 8,192 keys, {optimizer}, {shards} shard(s)",
+                yield Line(f"{what} of 8,192 keys, {optimizer}, shards: {shards}",
                            None, True,
                            results.of("server_benchmark", f"{name}/{optimizer}/shards:{shards}",
                                       lambda entry: seconds(entry) * 1e3, "ms"))
     for keys in (1, 64):
         for quantile in ("p50", "p99"):
-            yield Line(f"pull of {keys} key(s), {quantile}", None, True,
+            yield Line(f"small pull, keys: {keys}, {quantile}", None, True,
                        results.of("server_benchmark", f"ServerSmallPull/lazy-adam/shards:1/{keys}",
                                   lambda entry, q=quantile: entry[f"{q}_us"] / 1e3, "ms"))
     for dimension in (8, 32, 256):
         for clients in (1, 8):
             for quantile in ("p50", "p99"):
-                yield Line(f"round of Zipf keys, {clients} client(s), rows of {dimension}, {quantile}", None, True,
-                           results.of("server_benchmark", f"ServerPushPull/zipf/clients:{clients}/dimension:{dimension}",
+                name = f"ServerPushPull/zipf/clients:{clients}/dimension:{dimension}"
+                yield Line(f"round of Zipf keys, clients: {clients}, dimension: {dimension}, "
+                           f"{quantile}", None, True,
+                           results.of("server_benchmark", name,
                                       lambda entry, q=quantile: entry[f"{q}_us"] / 1e3, "ms"))
 
 
