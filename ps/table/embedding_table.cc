@@ -1,6 +1,7 @@
 #include "ps/table/embedding_table.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -90,40 +91,22 @@ void EmbeddingTable::ApplyStep(float learning_rate, std::span<const Key> keys,
   ++step_;
 }
 
-template <bool kCreates>
-void EmbeddingTable::Begin(std::span<const Key> keys, Blocks& blocks) {
-  PrefetchIndex(keys, 0);
-  PrefetchIndex(keys, kLookupBlock);
-  if constexpr (kCreates) {
-    LocateOrCreate(BlockOf(keys, 0), blocks.next);
-  } else {
-    Locate(BlockOf(keys, 0), blocks.next);
-  }
-}
-
-template <bool kCreates>
-std::span<RowIndex::Entry* const> EmbeddingTable::Advance(std::span<const Key> keys,
-                                                          std::size_t first, Blocks& blocks) {
-  const std::span<const Key> block = BlockOf(keys, first);
-  const std::span<const Key> next = BlockOf(keys, first + kLookupBlock);
-  blocks.current = blocks.next;
-  PrefetchIndex(keys, first + 2 * kLookupBlock);
-  if constexpr (!kCreates) {
-    Locate(next, blocks.next);
-  } else if (LocateOrCreate(next, blocks.next)) {
-    for (std::size_t i = 0; i < block.size(); ++i) blocks.current[i] = index_.Find(block[i]);
-  }
-  return std::span(blocks.current).first(block.size());
-}
-
 template <typename Options>
 void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<const Key> keys,
                                std::span<const float> gradients) {
-  Blocks blocks;
-  Begin<true>(keys, blocks);
+  std::array<RowIndex::Entry*, kLookupBlock> entries;
+  std::array<RowIndex::Entry*, kLookupBlock> next{};
+  PrefetchIndex(keys, 0);
+  PrefetchIndex(keys, kLookupBlock);
+  LocateOrCreate(BlockOf(keys, 0), next);
   for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
-    const std::span<RowIndex::Entry* const> entries = Advance<true>(keys, first, blocks);
-    for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    entries = next;
+    PrefetchIndex(keys, first + 2 * kLookupBlock);
+    if (LocateOrCreate(BlockOf(keys, first + count), next)) {
+      for (std::size_t i = 0; i < count; ++i) entries[i] = index_.Find(keys[first + i]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
       RowIndex::Entry& entry = *entries[i];
       Preserve(entry);
       Replay(entry, step_);
@@ -136,11 +119,17 @@ void EmbeddingTable::ApplyRows(const Options& options, float rate, std::span<con
 
 void EmbeddingTable::Read(std::span<const Key> keys, std::span<float> values) {
   DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
-  Blocks blocks;
-  Begin<false>(keys, blocks);
+  std::array<RowIndex::Entry*, kLookupBlock> entries;
+  std::array<RowIndex::Entry*, kLookupBlock> next{};
+  PrefetchIndex(keys, 0);
+  PrefetchIndex(keys, kLookupBlock);
+  Locate(BlockOf(keys, 0), next);
   for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
-    const std::span<RowIndex::Entry* const> entries = Advance<false>(keys, first, blocks);
-    for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    entries = next;
+    PrefetchIndex(keys, first + 2 * kLookupBlock);
+    Locate(BlockOf(keys, first + count), next);
+    for (std::size_t i = 0; i < count; ++i) {
       const std::span<float> out = values.subspan((first + i) * dimension_, dimension_);
       if (entries[i] == nullptr) {
         initializer_.Fill(keys[first + i], out);
@@ -154,11 +143,19 @@ void EmbeddingTable::Read(std::span<const Key> keys, std::span<float> values) {
 
 void EmbeddingTable::Assign(std::span<const Key> keys, std::span<const float> values) {
   DCN_CHECK_EQ(values.size(), keys.size() * dimension_);
-  Blocks blocks;
-  Begin<true>(keys, blocks);
+  std::array<RowIndex::Entry*, kLookupBlock> entries;
+  std::array<RowIndex::Entry*, kLookupBlock> next{};
+  PrefetchIndex(keys, 0);
+  PrefetchIndex(keys, kLookupBlock);
+  LocateOrCreate(BlockOf(keys, 0), next);
   for (std::size_t first = 0; first < keys.size(); first += kLookupBlock) {
-    const std::span<RowIndex::Entry* const> entries = Advance<true>(keys, first, blocks);
-    for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::size_t count = std::min(kLookupBlock, keys.size() - first);
+    entries = next;
+    PrefetchIndex(keys, first + 2 * kLookupBlock);
+    if (LocateOrCreate(BlockOf(keys, first + count), next)) {
+      for (std::size_t i = 0; i < count; ++i) entries[i] = index_.Find(keys[first + i]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
       Preserve(*entries[i]);
       float* record = storage_.Record(entries[i]->slot);
       std::copy_n(values.data() + (first + i) * dimension_, dimension_, record);
@@ -226,7 +223,8 @@ std::span<const Key> EmbeddingTable::BlockOf(std::span<const Key> keys, std::siz
 }
 
 void EmbeddingTable::PrefetchIndex(std::span<const Key> keys, std::size_t first) const {
-  for (const Key key : BlockOf(keys, first)) index_.Prefetch(key);
+  const std::size_t end = std::min(keys.size(), first + kLookupBlock);
+  for (std::size_t i = first; i < end; ++i) index_.Prefetch(keys[i]);
 }
 
 void EmbeddingTable::Locate(std::span<const Key> keys, std::span<RowIndex::Entry*> entries) {

@@ -7,7 +7,6 @@
 // table's history of rates.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -95,22 +94,9 @@ class EmbeddingTable {
   // The block of keys from `first` on, which may lie behind the last.
   static std::span<const Key> BlockOf(std::span<const Key> keys, std::size_t first);
 
-  // The entries of two blocks: of the one that is worked on, and of the next.
-  struct Blocks {
-    std::array<RowIndex::Entry*, kLookupBlock> current{};
-    std::array<RowIndex::Entry*, kLookupBlock> next{};
-  };
-  // Before the first block. kCreates: rows that are missing come into being; else they are null.
-  template <bool kCreates>
-  void Begin(std::span<const Key> keys, Blocks& blocks);
-  // Takes each stage one block further, to that of keys from `first` on, and returns its entries.
-  // (The loops stand in the functions that need them: as one function that is given what to do with
-  // a block, a round was a sixth slower.)
-  template <bool kCreates>
-  std::span<RowIndex::Entry* const> Advance(std::span<const Key> keys, std::size_t first,
-                                            Blocks& blocks);
-
-  // The first stage: asks for the index entries of the block from `first` on.
+  // The first stage: asks for the index entries of the block from `first` on. (The loops over
+  // blocks stand in the functions that need them: as one function that is given what to do with a
+  // block, a round was a sixth slower.)
   void PrefetchIndex(std::span<const Key> keys, std::size_t first) const;
   // The second: entries[i] = the entry of keys[i], or null; the rows' records are on their way to
   // the cache.
