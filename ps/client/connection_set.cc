@@ -7,6 +7,8 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
+#include "common/net/run_loop.h"
+
 namespace dcn::ps {
 namespace {
 
@@ -43,7 +45,7 @@ ConnectionSet::ConnectionSet(std::vector<std::optional<ServerConnection::Options
         // there who says so.
         while (!io_.stopped()) {
           try {
-            io_.run();
+            net::RunLoop(io_);
           } catch (const std::exception& error) {
             OnException("a handler", error.what());
           }

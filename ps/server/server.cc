@@ -15,6 +15,7 @@
 #include "common/named_thread.h"
 #include "common/net/address.h"
 #include "common/net/listener.h"
+#include "common/net/run_loop.h"
 #include "ps/server/server_core.h"
 #include "ps/server/shard_thread.h"
 
@@ -92,7 +93,7 @@ class Server::Impl {
         [this](std::string_view task, std::string_view what) { OnException(task, what); });
     core_->Start();
     thread_ = std::make_unique<NamedThread>(
-        "dcn-server-io", [this] { io_.run(); },
+        "dcn-server-io", [this] { net::RunLoop(io_); },
         [this](std::string_view what) { OnException("the I/O thread", what); });
     return Status();
   }
