@@ -1,17 +1,22 @@
 // How a thread runs an I/O loop that the steps of a training run wait for.
+//
+// A request of a step arrives in pieces, some microseconds after one another. On one machine, the
+// sender's thread wakes the receiver's for each piece where that sleeps in between, and everybody
+// waits for the sender: so a thread with nothing to do looks for work a little longer before it
+// sleeps, and offers its processor to others after each look.
 #pragma once
+
+#include <functional>
+#include <string_view>
 
 #include <boost/asio/io_context.hpp>
 
 namespace dcn::net {
 
-/// Runs handlers until `io` is stopped, as its run() does. What a handler throws is thrown from
-/// here; may be called again then. REQUIRES: `io` has a work guard.
-///
-/// Where there is nothing to do, the thread looks for work a little longer before it sleeps, and
-/// offers its processor to other threads after each look. A request of a step arrives in parts,
-/// some microseconds after one another: sleeping in between makes the sender wake this thread for
-/// each part, which costs the sender, whom everybody waits for, more than it takes to look.
-void RunLoop(boost::asio::io_context& io);
+/// Runs handlers until `io` is stopped, or has nothing left to wait for. on_exception: is called
+/// with the text of an exception that has left a handler, which is a bug; the others go on. Must
+/// not throw. Thread safety: one thread at a time for one `io`; others may post to it and stop it.
+void RunLoop(boost::asio::io_context& io,
+             const std::function<void(std::string_view what)>& on_exception);
 
 }  // namespace dcn::net

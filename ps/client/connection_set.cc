@@ -1,6 +1,5 @@
 #include "ps/client/connection_set.h"
 
-#include <exception>
 #include <future>
 #include <utility>
 
@@ -43,13 +42,7 @@ ConnectionSet::ConnectionSet(std::vector<std::optional<ServerConnection::Options
       [this] {
         // A bug in one handler ends all requests, and the later ones as well: somebody has to be
         // there who says so.
-        while (!io_.stopped()) {
-          try {
-            net::RunLoop(io_);
-          } catch (const std::exception& error) {
-            OnException("a handler", error.what());
-          }
-        }
+        net::RunLoop(io_, [this](std::string_view what) { OnException("a handler", what); });
       },
       [](std::string_view what) { spdlog::critical("the client's I/O thread: {}", what); });
 }

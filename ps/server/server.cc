@@ -93,7 +93,11 @@ class Server::Impl {
         [this](std::string_view task, std::string_view what) { OnException(task, what); });
     core_->Start();
     thread_ = std::make_unique<NamedThread>(
-        "dcn-server-io", [this] { net::RunLoop(io_); },
+        "dcn-server-io",
+        [this] {
+          // Goes on after a bug: ranks have to be told of the failure.
+          net::RunLoop(io_, [this](std::string_view what) { OnException("a handler", what); });
+        },
         [this](std::string_view what) { OnException("the I/O thread", what); });
     return Status();
   }
