@@ -19,11 +19,11 @@ using asio::ip::tcp;
 
 // A body's memory starts with at most this and doubles as bytes arrive.
 constexpr std::size_t kFirstBodyBytes = std::size_t{1} << 20;
-// One call to the system reads, writes at most this. A request of a step has half a megabyte: with
-// Asio's 64 KiB for writing, too, a push-pull round over loopback took a quarter longer; to read
-// more at once gained nothing (benchmarks/server_benchmark.cc).
+// One call to the system reads at most this; to read more gained nothing.
 constexpr std::size_t kMostReadAtOnce = std::size_t{1} << 16;
-constexpr std::size_t kMostWrittenAtOnce = std::size_t{1} << 20;
+// As Asio does by itself, and for WriteLongPieces.
+constexpr std::size_t kPieceBytes = std::size_t{1} << 16;
+constexpr std::size_t kLongPieceBytes = std::size_t{1} << 20;
 // Linux 6.15's TCP_RTO_MAX_MS, which older headers lack.
 constexpr int kTcpLongestRetransmissionPause = 44;
 
@@ -142,8 +142,9 @@ asio::awaitable<void> Connection::AsyncWrite() {
     const std::array<asio::const_buffer, 2> buffers = {
         asio::buffer(frame.header),
         asio::buffer(body_bytes == 0 ? nullptr : frame.body->data(), body_bytes)};
-    const auto most = [](const boost::system::error_code& failure, std::size_t /*so_far*/) {
-      return failure ? std::size_t{0} : kMostWrittenAtOnce;
+    const auto most = [this](const boost::system::error_code& failure, std::size_t /*so_far*/) {
+      if (failure) return std::size_t{0};
+      return has_long_pieces_ ? kLongPieceBytes : kPieceBytes;
     };
     bytes_sent_ += co_await asio::async_write(socket_, buffers, most,
                                               asio::redirect_error(asio::use_awaitable, error));

@@ -56,6 +56,7 @@ class JobConnection::Impl {
                          .hello = hello,
                          .epoch = epoch,
                          .incarnation = options_.servers[server].incarnation,
+                         .is_only_server = servers.size() == 1,
                          .connect_timeout = options_.connect_timeout,
                          .reconnect_timeout = options_.reconnect_timeout,
                          .refused_timeout = options_.refused_timeout,

@@ -32,6 +32,7 @@ ServerConnection::ServerConnection(asio::any_io_executor executor, Options optio
       reconnect_timeout_(options.reconnect_timeout),
       refused_timeout_(options.refused_timeout),
       heartbeat_(options.heartbeat),
+      is_only_server_(options.is_only_server),
       goal_{.hello = std::move(options.hello),
             .epoch = options.epoch,
             .incarnation = options.incarnation,
@@ -119,6 +120,7 @@ asio::awaitable<void> ServerConnection::AsyncRun() {
     goal_.incarnation = opened->welcome.incarnation;
     goal_.refused_timeout = refused_timeout_;
     connection_ = std::move(opened->connection);
+    if (is_only_server_) connection_->WriteLongPieces();
     if (goal_.hello.role == Role::kWorker) {
       pulse_.emplace(heartbeat_, std::chrono::steady_clock::now());
       clock_.cancel();

@@ -44,6 +44,7 @@ class ServerConnection final : public RequestSender {
     Hello hello;
     std::uint64_t epoch = 0;
     std::uint64_t incarnation = 0;  // the server that is meant; 0: whichever is there
+    bool is_only_server = false;    // of the job: no other waits while this one is written to
     std::chrono::milliseconds connect_timeout{};
     std::chrono::milliseconds reconnect_timeout{};  // to come back after a lost connection
     std::chrono::milliseconds refused_timeout{};    // as ConnectionOpener::Goal's, on the way back
@@ -109,6 +110,7 @@ class ServerConnection final : public RequestSender {
   const std::chrono::milliseconds reconnect_timeout_;
   const std::chrono::milliseconds refused_timeout_;
   const net::Heartbeat heartbeat_;
+  const bool is_only_server_;
   ConnectionOpener::Goal goal_;  // of the next connection
   FirstHandler on_first_;        // null once called
   RequestMultiplexer multiplexer_;

@@ -53,6 +53,9 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
   /// handler: outlives the session's tasks.
   ServerSession(ConnectionId id, boost::asio::ip::tcp::socket socket, SessionHandler& handler);
 
+  /// As net::Connection's.
+  void WriteLongPieces() { connection_.WriteLongPieces(); }
+
   /// The session's tasks; each keeps it alive.
   static boost::asio::awaitable<void> AsyncRead(std::shared_ptr<ServerSession> self);
   static boost::asio::awaitable<void> AsyncWrite(std::shared_ptr<ServerSession> self);

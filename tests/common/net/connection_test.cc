@@ -3,6 +3,7 @@
 #include "common/net/connection.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -21,6 +23,7 @@
 #include <gtest/gtest.h>
 
 #include "common/digest.h"
+#include "common/named_thread.h"
 #include "common/net/blocking_connection.h"
 #include "common/net/listener.h"
 #include "common/net/task_scope.h"
@@ -223,6 +226,33 @@ TEST_F(ConnectionTest, WritesInOrderAndFinishes) {
   EXPECT_EQ(connection_->bytes_sent(), 3 * kFrameHeaderBytes + 3010);
   EXPECT_GT(connection_->sent_at(), connection_->received_at());
   EXPECT_EQ(connection_->queued_bytes(), 0U);
+}
+
+TEST_F(ConnectionTest, WritesFramesWholeInPiecesOfEitherLength) {
+  StartWriting();
+  std::uint64_t id = 0;
+  for (const bool are_long : {false, true}) {
+    if (are_long) connection_->WriteLongPieces();
+    // Around both lengths, and far more than the system keeps for a peer.
+    for (const std::size_t count : {(1UL << 16) - kFrameHeaderBytes, (1UL << 16) + 1,
+                                    (1UL << 20) - kFrameHeaderBytes, (1UL << 20) + 1, 9UL << 20}) {
+      ASSERT_TRUE(connection_->Send(Frame(++id, count)));
+      std::optional<Result<BlockingConnection::Frame>> frame;
+      std::atomic<bool> is_there = false;
+      const NamedThread peer(
+          "peer",
+          [&] {
+            frame = peer_->ReceiveFrame(10UL << 20, Clock::now() + 10s);
+            is_there = true;
+          },
+          [](std::string_view what) { ADD_FAILURE() << what; });
+      RunUntil([&] { return is_there.load(); });
+      ASSERT_TRUE(is_there);
+      ASSERT_TRUE(frame->ok()) << frame->status().ToString();
+      EXPECT_EQ((*frame)->header.request_id, id);
+      EXPECT_TRUE((*frame)->body == Bytes(count)) << count;
+    }
+  }
 }
 
 TEST_F(ConnectionTest, ItsQueueHasABound) {
