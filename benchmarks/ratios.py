@@ -9,9 +9,9 @@ runs.json (whole_runs.py), checkpoints.json (checkpoint_cost.py), fits*.json and
 ratios.json and ratios.svg beside them.
 
 Every figure is a ratio of two things measured in one run, in turns or one after the other, but for
-the times of reading and starting, and those at the end that are reported without a target; a figure is a median, with the least and the most of its
-repetitions. Needs only Python's standard library. Exit code: 0, also where a target is missed; 2
-wrong arguments.
+the times of reading and starting, and those at the end that are reported without a target; a figure
+is a median, with the least and the most of its repetitions. Needs only Python's standard library.
+Exit code: 0, also where a target is missed; 2 wrong arguments.
 """
 
 import dataclasses

@@ -55,10 +55,11 @@ class Connection {
   Connection(boost::asio::ip::tcp::socket socket, std::size_t max_queued_bytes,
              std::chrono::milliseconds silence = std::chrono::milliseconds(10'000));
 
-  /// From now on one call to the system writes up to 1 MiB instead of 64 KiB. A request of a step
-  /// has half a megabyte: a push-pull round over loopback takes a fifth less then. For the only
-  /// connection that its peer waits for: with two servers, of which the second waits while the
-  /// first is written to, a step took a twelfth longer.
+  /// From now on one call to the system writes up to 1 MiB instead of 64 KiB: with a request of a
+  /// step, half a megabyte, and its answer written so, a push-pull round over loopback takes a
+  /// fifth less. Not for a worker's connections to several servers, of which the others wait
+  /// meanwhile: with two, a step took a twelfth longer. Nor where one processor serves both
+  /// directions.
   void WriteLongPieces() { has_long_pieces_ = true; }
 
   /// Reads the next frame; its body replaces `body`, whose memory is reused and grows only as bytes

@@ -14,8 +14,9 @@
 namespace dcn::net {
 
 /// Runs handlers until `io` is stopped, or has nothing left to wait for. on_exception: is called
-/// with the text of an exception that has left a handler, which is a bug; the others go on. Must
-/// not throw. Thread safety: one thread at a time for one `io`; others may post to it and stop it.
+/// with the text of an exception that has left a handler, which is a bug; the others go on, so that
+/// whoever waits for them can be told. Must not throw. Thread safety: one thread at a time for one
+/// `io`; others may post to it and stop it.
 void RunLoop(boost::asio::io_context& io,
              const std::function<void(std::string_view what)>& on_exception);
 

@@ -180,7 +180,7 @@ class ServedShards final : public RunShards {
                                                      .shards = options_.shards,
                                                      .token = connection.token,
                                                      .checkpoint_root = "/",  // as the process
-                                                     .is_quiet = true}));
+                                                     .is_hosted = true}));
     ps::ServerPlace own = {.addresses = {}, .incarnation = server_->incarnation()};
     for (const std::string& number : numbers) {
       own.addresses.push_back(net::Address{number, server_->port()}.ToString());

@@ -37,14 +37,9 @@ ConnectionSet::ConnectionSet(std::vector<std::optional<ServerConnection::Options
     connections_.back()->Start(
         [this, place](const Result<Welcome>& welcome) { OnWelcome(place, welcome); });
   }
+  const auto on_exception = [this](std::string_view what) { OnException("the I/O thread", what); };
   thread_ = std::make_unique<NamedThread>(
-      "dcn-client-io",
-      [this] {
-        // A bug in one handler ends all requests, and the later ones as well: somebody has to be
-        // there who says so.
-        net::RunLoop(io_, [this](std::string_view what) { OnException("a handler", what); });
-      },
-      [](std::string_view what) { spdlog::critical("the client's I/O thread: {}", what); });
+      "dcn-client-io", [this, on_exception] { net::RunLoop(io_, on_exception); }, on_exception);
 }
 
 ConnectionSet::~ConnectionSet() {

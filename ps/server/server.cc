@@ -88,17 +88,15 @@ class Server::Impl {
             .job = {.reconnect_grace = options.reconnect_grace, .lease = options.lease},
             .hello_timeout = options.hello_timeout,
             .heartbeat = options.heartbeat,
-            .is_quiet = options.is_quiet},
+            .is_hosted = options.is_hosted},
         std::move(listener), shards_,
         [this](std::string_view task, std::string_view what) { OnException(task, what); });
     core_->Start();
+    const auto on_exception = [this](std::string_view what) {
+      OnException("the I/O thread", what);
+    };
     thread_ = std::make_unique<NamedThread>(
-        "dcn-server-io",
-        [this] {
-          // Goes on after a bug: ranks have to be told of the failure.
-          net::RunLoop(io_, [this](std::string_view what) { OnException("a handler", what); });
-        },
-        [this](std::string_view what) { OnException("the I/O thread", what); });
+        "dcn-server-io", [this, on_exception] { net::RunLoop(io_, on_exception); }, on_exception);
     return Status();
   }
 

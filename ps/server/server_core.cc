@@ -53,7 +53,7 @@ void ServerCore::Start() {
 void ServerCore::OnSocket(asio::ip::tcp::socket socket) {
   const ConnectionId id = ++last_connection_;
   const auto session = std::make_shared<ServerSession>(id, std::move(socket), *this);
-  if (!options_.is_quiet) session->WriteLongPieces();
+  if (!options_.is_hosted) session->WriteLongPieces();
   sessions_.emplace(id, session);
   ++counters_.connections_accepted;
   hello_deadlines_.emplace_back(Clock::now() + options_.hello_timeout, id);

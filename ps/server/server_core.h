@@ -42,10 +42,10 @@ class ServerCore final : public SessionHandler {
     JobDesk::Options job;
     std::chrono::milliseconds hello_timeout{};
     net::Heartbeat heartbeat;
-    bool is_quiet = false;  // as ServerOptions'
+    bool is_hosted = false;  // as ServerOptions'
     /// How loud a line about jobs is that is usually of `level`.
     [[nodiscard]] spdlog::level::level_enum Loudness(spdlog::level::level_enum level) const {
-      return is_quiet ? spdlog::level::debug : level;
+      return is_hosted ? spdlog::level::debug : level;
     }
   };
 

@@ -61,7 +61,7 @@ class RecordingRanks final : public JobRanks {
 };
 
 TEST(RunShardsTest, RanksWaitForLongOnlyWhileHeartbeatsWatchTheOthers) {
-  auto server = ps::Server::Start({.listen = "127.0.0.1:0", .is_quiet = true});
+  auto server = ps::Server::Start({.listen = "127.0.0.1:0", .is_hosted = true});
   ASSERT_TRUE(server.ok()) << server.status().ToString();
   RecordingRanks ranks;
   const std::vector<Host> hosts = {DescribeHost()};
