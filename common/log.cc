@@ -36,15 +36,17 @@ std::string LevelNames() {
 
 }  // namespace
 
+Status CheckLogLevel(std::string_view level) {
+  if (FindLevel(level)) return Status();
+  return Error(StatusCode::kInvalidArgument, "unknown log level '{}'; valid are {}", level,
+               LevelNames());
+}
+
 Status SetUpLogging(std::string_view program, std::string_view level) {
-  const auto found = FindLevel(level);
-  if (!found) {
-    return Error(StatusCode::kInvalidArgument, "unknown log level '{}'; valid are {}", level,
-                 LevelNames());
-  }
+  DCN_RETURN_IF_ERROR(CheckLogLevel(level));
   auto logger = std::make_shared<spdlog::logger>(
       std::string(program), std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-  logger->set_level(*found);
+  logger->set_level(*FindLevel(level));
   logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %n %^%l%$: %v");
   logger->flush_on(spdlog::level::warn);
   spdlog::set_default_logger(std::move(logger));

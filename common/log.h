@@ -7,10 +7,13 @@
 
 namespace dcn {
 
+/// kInvalidArgument: `level` is none of SetUpLogging()'s; the message lists them.
+Status CheckLogLevel(std::string_view level);
+
 /// Makes the default logger write lines "<date> <time> <program> <level>: <text>" of `level` and
 /// above to stderr, so that stdout stays the program's own output. program: who speaks, for example
 /// "dcn_worker" or "dcn_worker[2]".
-/// kInvalidArgument: an unknown level; the message lists the valid ones, nothing is changed.
+/// kInvalidArgument: as CheckLogLevel(); nothing is changed.
 Status SetUpLogging(std::string_view program, std::string_view level);
 
 }  // namespace dcn

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "common/file/read_file.h"
+#include "common/log.h"
 
 namespace dcn::launch {
 namespace {
@@ -147,6 +148,14 @@ CLI::Validator NumberThat(std::string range, std::function<bool(double)> holds) 
 CLI::Validator NumberIn(double least, double most) {
   return NumberThat(fmt::format("in {} .. {}", least, most),
                     [=](double number) { return number >= least && number <= most; });
+}
+
+void AddLogLevelOption(CLI::App& app, std::string& level) {
+  app.add_option("--log-level", level,
+                 "lines to stderr: trace, debug, info, warning, error, critical or off")
+      ->check(CLI::Validator([](const std::string& text) { return CheckLogLevel(text).message(); },
+                             "LEVEL"))
+      ->capture_default_str();
 }
 
 Status ApplyKey(const std::string& key, const toml::node& value, const std::string& file,

@@ -27,6 +27,9 @@ CLI::Validator NumberThat(std::string range, std::function<bool(double)> holds);
 /// For Option::check(): a number in least .. most.
 CLI::Validator NumberIn(double least, double most);
 
+/// Adds --log-level, which takes SetUpLogging()'s levels; `level` holds the default.
+void AddLogLevelOption(CLI::App& app, std::string& level);
+
 /// Takes a table of a configuration file that is no subcommand's; false: unknown to it, too.
 using TableHandler = std::function<Result<bool>(const std::string& key, const toml::table& table,
                                                 const std::string& file)>;

@@ -122,8 +122,7 @@ int Main(int argc, char** argv) {
   CLI::App app("Fetches, makes and describes data sets of movie ratings.", "dcn_data");
   app.set_version_flag("--version", VersionText(kName));
   app.set_help_all_flag("--help-all", "the help of every command");
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
-      ->capture_default_str();
+  AddLogLevelOption(app, options.log_level);
   app.require_subcommand(1);
   const Commands commands = AddCommands(app, options);
   const Result<std::string> text = ParseCommandLine(app, argc, argv);

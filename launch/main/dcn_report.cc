@@ -37,8 +37,7 @@ int Main(int argc, char** argv) {
       "dcn_report");
   app.set_version_flag("--version", VersionText(kName));
   app.add_option("DIR", folder, "the --output folder of dcn_sweep")->required();
-  app.add_option("--log-level", log_level, "trace, debug, info, warning, error or off")
-      ->capture_default_str();
+  AddLogLevelOption(app, log_level);
   const Result<std::string> text = ParseCommandLine(app, argc, argv);
   if (!text.ok()) return Fail(kName, text.status());
   if (!text->empty()) {

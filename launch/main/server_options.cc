@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/net/address.h"
 #include "launch/main/command_line.h"
 #include "launch/main/version.h"
 #include "ps/message.h"
@@ -16,11 +17,17 @@ constexpr const char* kDescription =
     "Ends on SIGTERM or SIGINT: exit code 0 when no job is held, 6 when one was interrupted.";
 constexpr double kMaxLeaseSeconds = 1e6;
 
+// For CLI11: what is wrong with an address; "" where nothing is.
+std::string CheckAddress(const std::string& text) {
+  return net::ParseAddress(text).status().message();
+}
+
 void AddOptions(CLI::App& app, ServerCommandOptions& options) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--listen", options.listen,
                  "HOST:PORT to listen at; port 0: any free one. Beyond this machine only with "
                  "--token-file or --insecure")
+      ->check(CLI::Validator(CheckAddress, "HOST:PORT"))
       ->capture_default_str();
   app.add_option("--shards", options.shards, "shards of this server, each with a thread")
       ->transform(WholeNumber(1, ps::kMaxShards))
@@ -38,9 +45,9 @@ void AddOptions(CLI::App& app, ServerCommandOptions& options) {
   app.add_option("--port-file", options.port_file,
                  "file to write HOST:PORT to once the server listens, for scripts");
   app.add_option("--status", options.status,
-                 "print what the server at HOST:PORT holds and does, and end");
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
-      ->capture_default_str();
+                 "print what the server at HOST:PORT holds and does, and end")
+      ->check(CLI::Validator(CheckAddress, "HOST:PORT"));
+  AddLogLevelOption(app, options.log_level);
 }
 
 }  // namespace

@@ -184,8 +184,7 @@ void AddSweepOptions(CLI::App& app, SweepCommandOptions& options) {
       ->capture_default_str();
   AddProcessOptions(app, options);
   app.add_option("--worker", options.worker, "dcn_worker program; default: the one beside this");
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
-      ->capture_default_str();
+  AddLogLevelOption(app, options.log_level);
 }
 
 /// Slots and threads where the command line leaves them open: a worker with one thread on each

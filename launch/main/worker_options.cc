@@ -183,9 +183,7 @@ void AddOutputOptions(CLI::App& app, WorkerOptions& options) {
   app.add_option("--step-file", options.step_file,
                  "empty file, on tmpfs such as /dev/shm, that tells after every step how far the "
                  "run has come, even when it is killed; for what starts it again");
-  app.add_option("--log-level", options.log_level,
-                 "trace, debug, info, warning, error, critical or off")
-      ->capture_default_str();
+  AddLogLevelOption(app, options.log_level);
 }
 
 Status CheckRanges(const WorkerOptions& options) {

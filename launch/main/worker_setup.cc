@@ -91,7 +91,9 @@ Result<WorkerSetup> Load(WorkerOptions options, std::vector<job::Host> hosts, st
   }
   if (rank == 0 && !options.trace.empty()) {
     // Opens a temporary beside it and drops it again: the trace can be written at the end.
-    if (const auto probe = AtomicFile::Create(options.trace); !probe.ok()) return probe.status();
+    if (const auto probe = AtomicFile::Create(options.trace); !probe.ok()) {
+      return Error(probe.status().code(), "--trace: {}", probe.status().message());
+    }
   }
   std::string token;
   if (!options.token_file.empty()) {

@@ -87,7 +87,7 @@ TEST(DcnDataTest, RefusesAFileThatItDoesNotUnderstand) {
   refuse("[describe]\ntrian-fraction = 0.5\n", "data.toml:2: unknown key 'trian-fraction'");
   refuse("[descrieb]\ntrain-fraction = 0.5\n", "data.toml:1: unknown key 'descrieb'");
   refuse("[synthesize]\nseed = -1\n", "data.toml:2: --seed: -1 is not a whole number in 0 .. ");
-  refuse("log-level = \"loud\"\n", "loud");
+  refuse("log-level = \"loud\"\n", "data.toml:1: --log-level: unknown log level 'loud'");
   ExpectFailure(DcnData({"--config", (folder.path() / "absent.toml").string(), "describe",
                          "synthetic-small"}),
                 2, "absent.toml");
@@ -110,7 +110,8 @@ TEST(DcnDataTest, RefusesWrongArguments) {
   for (const char* const part : {"nan", "inf"}) {
     ExpectFailure(DcnData({"describe", "synthetic-small", "--train-fraction", part}), 2, part);
   }
-  ExpectFailure(DcnData({"--log-level", "loud", "describe", "synthetic-small"}), 2, "loud");
+  ExpectFailure(DcnData({"--log-level", "loud", "describe", "synthetic-small"}), 2,
+                "--log-level: unknown log level 'loud'");
   ExpectFailure(DcnData({"describe", "synthetic-small", "--train-fraction", "1"}), 2,
                 "the training fraction must be above 0 and below 1, found 1");
   EXPECT_FALSE(fs::exists(output));

@@ -183,7 +183,10 @@ TEST_F(DcnWorker, RefusesBadOptions) {
   ExpectRefused(SmallRun({"--output", out, "--train-fraction", "1"}), 2, {"--train-fraction"});
   ExpectRefused(SmallRun({"--output", out, "--optimizer", "adamw"}), 2, {"--optimizer", "adamw"});
   ExpectRefused(SmallRun({"--output", out, "--precision", "fp8"}), 2, {"--precision", "fp8"});
-  ExpectRefused(SmallRun({"--output", out, "--log-level", "loud"}), 2, {"loud"});
+  ExpectRefused(SmallRun({"--output", out, "--log-level", "loud"}), 2,
+                {"--log-level", "loud", "warning"});
+  ExpectRefused(SmallRun({"--output", out, "--trace", path("absent/trace.json")}), 2,
+                {"--trace: cannot write", path("absent/trace.json")});
   ExpectRefused(SmallRun({"--output", out, "--sead", "1"}), 2, {"--sead"});
   for (const char* const option : {"--seed", "--max-steps", "--checkpoint-every"}) {
     for (const char* const wrong :

@@ -191,7 +191,7 @@ TEST_F(SweepTest, NamesWhatIsWrongWithItsArgumentsAndLeavesNothing) {
       {{"--epochs", "0"}, 2, "--epochs"},
       {{"--worker", "/absent/worker"}, 2, "/absent/worker"},
       {{"--worker", "/"}, 2, "no program /"},
-      {{"--log-level", "loud"}, 2, "loud"},
+      {{"--log-level", "loud"}, 2, "--log-level: unknown log level 'loud'"},
       {{"--config", "/absent.toml"}, 2, "/absent.toml"},
       {{"--colour"}, 2, "--colour"},
       {{"--data", (folder_.path() / "absent").string()}, 3, "absent"},
