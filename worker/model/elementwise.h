@@ -25,7 +25,8 @@ void CrossForward(const CrossLayerSpec& layer, std::size_t count, const Element*
 ///   z_gradient   = g * x0 * act'(z)
 ///   x0_gradient += g * (a + diag_scale * x)        (or =, when is_last)
 ///   x_gradient   = g * (1 + diag_scale * x0)       (without the part through W)
-/// and bias_gradient[width] = column sums of z_gradient, not rounded. x_gradient may be g itself.
+/// and bias_gradient[width] = column sums of z_gradient, not rounded. x_gradient may be g itself,
+/// and z_gradient a.
 template <typename Element>
 struct CrossBackwardArguments {
   const Element* x0;

@@ -345,14 +345,13 @@ void OnednnModel<Element>::RunCrossBackward(int thread, std::size_t rows, const 
                                             Element* y_gradient, const DenseGradient& dense,
                                             Element* x0_gradient) {
   Workspace<Element>& workspace = this->workspace(thread);
-  Element* const first_room = workspace.rooms[0].get();
-  Element* const z_gradient = y_gradient == first_room ? workspace.rooms[1].get() : first_room;
   for (std::size_t i = cross_.size(); i-- > 0;) {
     const CrossLayer& layer = cross_[i];
     const Element* const x = i > 0 ? workspace.cross_outputs[i - 1].get() : x0;
+    Element* const z_gradient = workspace.cross_activations[i].get();  // in place of a
     const CrossBackwardArguments<Element> arguments{.x0 = x0,
                                                     .x = x,
-                                                    .a = workspace.cross_activations[i].get(),
+                                                    .a = z_gradient,
                                                     .y_gradient = y_gradient,
                                                     .z_gradient = z_gradient,
                                                     .x0_gradient = x0_gradient,
