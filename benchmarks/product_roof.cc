@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "common/check.h"
 #include "common/random.h"
@@ -34,7 +35,11 @@ ProductRoof::ProductRoof(const model::ModelSpec& spec, std::size_t slice_rows, i
   for (int thread = 0; thread < threads; ++thread) {
     buffers_.emplace_back(slice_rows * widest, largest_kernel);
   }
-  for (const Layer& layer : layers_) CheckForward(layer, buffers_.front());
+  for (const Layer& layer : layers_) {
+    CheckForward(layer, buffers_.front());
+    CheckInputGradient(layer, buffers_.front());
+    CheckKernelGradient(layer, buffers_.front());
+  }
 }
 
 model::InputMatrix ProductRoof::Slice::Input(model::Precision precision) const {
@@ -47,6 +52,16 @@ model::OutputMatrix ProductRoof::Slice::Output(model::Precision precision) const
   return fp32.get();
 }
 
+double ProductRoof::Slice::Value(model::Precision precision, std::size_t i) const {
+  const bool is_bf16 = precision == model::Precision::kBf16;
+  return static_cast<double>(is_bf16 ? model::ToFloat(bf16.get()[i]) : fp32.get()[i]);
+}
+
+void ProductRoof::Slice::SetZero() {
+  std::ranges::fill(fp32.span(), 0.0F);
+  std::ranges::fill(bf16.span(), model::Bfloat16{0});
+}
+
 ProductRoof::Buffers::Buffers(std::size_t slice_size, std::size_t kernel_size)
     : input(slice_size),
       output(slice_size),
@@ -54,12 +69,13 @@ ProductRoof::Buffers::Buffers(std::size_t slice_size, std::size_t kernel_size)
       input_gradient(slice_size),
       kernel_gradient(kernel_size) {
   const RandomStream random(1, StreamId("benchmark/roof"));
+  std::uint64_t first = 0;
   for (const Slice* slice : {&input, &z_gradient}) {
-    random.FillUniform(1, 0, slice->fp32.span());
+    random.FillUniform(1, first, slice->fp32.span());
     model::Round(slice_size, slice->fp32.get(), slice->bf16.get());
+    first += slice_size;
   }
-  std::ranges::fill(input_gradient.fp32.span(), 0.0F);
-  std::ranges::fill(input_gradient.bf16.span(), model::Bfloat16{0});
+  input_gradient.SetZero();
 }
 
 void ProductRoof::AddLayer(const model::ModelSpec& spec, const std::string& kernel) {
@@ -99,25 +115,62 @@ double ProductRoof::operations_per_row() const {
   return operations;
 }
 
+double ProductRoof::Kernel(const model::LinearSpec& spec, std::size_t in, std::size_t out) const {
+  return static_cast<double>(parameters_.get()[spec.kernel_offset + in * spec.outputs + out]);
+}
+
+void ProductRoof::CheckNear(double value, double expected) const {
+  DCN_CHECK_LE(std::abs(value - expected), precision_ == model::Precision::kBf16 ? 3e-2 : 1e-4);
+}
+
 // The last row of a full slice, summed plainly in double.
 void ProductRoof::CheckForward(const Layer& layer, const Buffers& buffers) const {
   const model::LinearSpec& spec = layer.spec;
-  const bool is_bf16 = precision_ == model::Precision::kBf16;
   layer.products->Forward(0, slice_rows_, buffers.input.Input(precision_),
                           buffers.output.Output(precision_));
   const std::size_t x = (slice_rows_ - 1) * spec.inputs;
   const std::size_t y = (slice_rows_ - 1) * spec.outputs;
-  const float* const kernel = parameters_.get() + spec.kernel_offset;
   for (std::size_t out = 0; out < spec.outputs; ++out) {
-    double sum = spec.has_bias ? parameters_.get()[spec.bias_offset + out] : 0;
+    double sum = spec.has_bias ? static_cast<double>(parameters_.get()[spec.bias_offset + out]) : 0;
     for (std::size_t in = 0; in < spec.inputs; ++in) {
-      sum += static_cast<double>(buffers.input.fp32.get()[x + in]) *
-             static_cast<double>(kernel[in * spec.outputs + out]);
+      sum += buffers.input.Value(precision_, x + in) * Kernel(spec, in, out);
     }
     if (spec.has_relu) sum = std::max(sum, 0.0);
-    const float value = is_bf16 ? model::ToFloat(buffers.output.bf16.get()[y + out])
-                                : buffers.output.fp32.get()[y + out];
-    DCN_CHECK_LE(std::abs(sum - static_cast<double>(value)), is_bf16 ? 3e-2 : 1e-4);
+    CheckNear(buffers.output.Value(precision_, y + out), sum);
+  }
+}
+
+// The last row of a full slice. Some layers add to what is there: here to zeros.
+void ProductRoof::CheckInputGradient(const Layer& layer, Buffers& buffers) const {
+  const model::LinearSpec& spec = layer.spec;
+  buffers.input_gradient.SetZero();
+  layer.products->InputGradient(0, slice_rows_, buffers.z_gradient.Input(precision_),
+                                buffers.input_gradient.Output(precision_));
+  const std::size_t x = (slice_rows_ - 1) * spec.inputs;
+  const std::size_t z = (slice_rows_ - 1) * spec.outputs;
+  for (std::size_t in = 0; in < spec.inputs; ++in) {
+    double sum = 0;
+    for (std::size_t out = 0; out < spec.outputs; ++out) {
+      sum += buffers.z_gradient.Value(precision_, z + out) * Kernel(spec, in, out);
+    }
+    CheckNear(buffers.input_gradient.Value(precision_, x + in), sum);
+  }
+}
+
+// The last row of the kernel, over a full slice.
+void ProductRoof::CheckKernelGradient(const Layer& layer, const Buffers& buffers) const {
+  const model::LinearSpec& spec = layer.spec;
+  layer.products->KernelGradient(0, slice_rows_, buffers.input.Input(precision_),
+                                 buffers.z_gradient.Input(precision_),
+                                 buffers.kernel_gradient.get());
+  const std::size_t in = spec.inputs - 1;
+  for (std::size_t out = 0; out < spec.outputs; ++out) {
+    double sum = 0;
+    for (std::size_t row = 0; row < slice_rows_; ++row) {
+      sum += buffers.input.Value(precision_, row * spec.inputs + in) *
+             buffers.z_gradient.Value(precision_, row * spec.outputs + out);
+    }
+    CheckNear(static_cast<double>(buffers.kernel_gradient.get()[in * spec.outputs + out]), sum);
   }
 }
 

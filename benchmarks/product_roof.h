@@ -22,7 +22,7 @@ namespace dcn::benchmarks {
 /// Thread safety: none; Run uses the pool's threads.
 class ProductRoof {
  public:
-  /// Checks one product of each layer against plain sums (CheckError).
+  /// Checks some entries of each layer's three products against plain sums (CheckError).
   ProductRoof(const model::ModelSpec& spec, std::size_t slice_rows, int threads,
               model::Precision precision);
 
@@ -43,6 +43,8 @@ class ProductRoof {
     explicit Slice(std::size_t size) : fp32(size), bf16(size) {}
     [[nodiscard]] model::InputMatrix Input(model::Precision precision) const;
     [[nodiscard]] model::OutputMatrix Output(model::Precision precision) const;
+    [[nodiscard]] double Value(model::Precision precision, std::size_t i) const;
+    void SetZero();
     AlignedFloats fp32;
     AlignedBlock<model::Bfloat16> bf16;
   };
@@ -55,6 +57,10 @@ class ProductRoof {
   void AddLayer(const model::ModelSpec& spec, const std::string& kernel);
   void RunSlice(int thread, std::size_t rows);
   void CheckForward(const Layer& layer, const Buffers& buffers) const;
+  void CheckInputGradient(const Layer& layer, Buffers& buffers) const;
+  void CheckKernelGradient(const Layer& layer, const Buffers& buffers) const;
+  [[nodiscard]] double Kernel(const model::LinearSpec& spec, std::size_t in, std::size_t out) const;
+  void CheckNear(double value, double expected) const;
 
   const std::size_t slice_rows_;
   const model::Precision precision_;

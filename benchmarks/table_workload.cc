@@ -1,15 +1,15 @@
 #include "benchmarks/table_workload.h"
 
 #include <algorithm>
+#include <map>
 #include <unordered_set>
 #include <utility>
-#include <variant>
 
 #include "benchmarks/benchmark_main.h"
 #include "common/check.h"
 #include "common/random.h"
 #include "ps/partition.h"
-#include "ps/table/optimizer/adam.h"
+#include "tests/ps/slow_table.h"
 
 namespace dcn::benchmarks {
 namespace {
@@ -29,41 +29,18 @@ std::vector<ps::Key> DrawKeys(std::size_t batch, std::size_t rows, std::uint32_t
   return keys;
 }
 
-// One step of one row, plainly; `gradient` is empty in a step that does not touch the row.
-struct RowStep {
-  std::span<float> w, m, v;
-  std::span<const float> gradient;
-  ps::Step step;
-
-  void operator()(const ps::AdamOptions& o) const {
-    const float size = ps::AdamStepSize(kLearningRate, o.beta_1, o.beta_2, step);
-    const ps::AdamCoefficients coefficients{o.beta_1, o.beta_2, o.epsilon, size};
-    if (gradient.empty()) return AdamUpdate(coefficients, w, m, v);
-    AdamUpdate(coefficients, w, m, v, gradient);
-  }
-  void operator()(const ps::LazyAdamOptions& o) const {
-    if (!gradient.empty()) (*this)(ps::AdamOptions{o.beta_1, o.beta_2, o.epsilon});
-  }
-  void operator()(const ps::SgdOptions&) const {
-    for (std::size_t i = 0; i < gradient.size(); ++i) w[i] -= kLearningRate * gradient[i];
-  }
-  void operator()(const ps::AdagradOptions&) const { throw CheckError("Adagrad is not measured"); }
-};
-
 }  // namespace
 
 TableWorkload::TableWorkload(const ps::OptimizerOptions& optimizer, std::size_t rows,
                              ps::ShardClient& client, std::uint32_t shards)
-    : optimizer_(optimizer),
-      client_(client),
+    : client_(client),
       gradients_(kBatchKeys * kDimension),
       pulled_(kBatchKeys * kDimension),
       nodes_(kBatchKeys, 0) {
-  ps::TableDefinition table;
-  table.name = "embedding/benchmark";
-  table.dimension = kDimension;
-  table.optimizer = optimizer;
-  ThrowIfError(client_.CreateTables(std::span(&table, 1)));
+  definition_.name = "embedding/benchmark";
+  definition_.dimension = kDimension;
+  definition_.optimizer = optimizer;
+  ThrowIfError(client_.CreateTables(std::span(&definition_, 1)));
   for (std::size_t b = 0; b < kBatches; ++b) keys_[b] = DrawKeys(b, rows, shards);
   RandomStream(1, StreamId("benchmark/gradients")).FillUniform(0.01F, 0, gradients_);
 
@@ -124,20 +101,28 @@ std::span<const float> TableWorkload::GradientOf(ps::Key key, std::size_t batch)
   return std::span(gradients_).subspan(position * kDimension, kDimension);
 }
 
-std::array<float, TableWorkload::kDimension> TableWorkload::Recompute(ps::Key key) const {
-  std::array<float, kDimension> w = FirstValues(key);
-  std::array<float, kDimension> m{};
-  std::array<float, kDimension> v{};
-  for (ps::Step step = 1; step <= step_; ++step) {
-    std::visit(RowStep{w, m, v, GradientOf(key, step - 1), step}, optimizer_);
-  }
-  return w;
-}
-
 void TableWorkload::CheckRows() {
   Pull(0);
-  for (std::size_t i = 0; i < kBatchKeys; i += kBatchKeys / 8) {
-    const auto expected = Recompute(keys(0)[i]);
+  constexpr std::size_t kChecked = 8;
+  constexpr std::size_t kStride = kBatchKeys / kChecked;
+  ps::testing::SlowTable slow(definition_);
+  for (std::size_t i = 0; i < kBatchKeys; i += kStride) {
+    const auto row = FirstValues(keys(0)[i]);
+    slow.Assign(keys(0)[i], {row.begin(), row.end()});
+  }
+  std::map<ps::Key, std::vector<float>> gradients;
+  for (ps::Step step = 1; step <= step_; ++step) {
+    gradients.clear();
+    for (std::size_t i = 0; i < kBatchKeys; i += kStride) {
+      const std::span<const float> gradient = GradientOf(keys(0)[i], step - 1);
+      if (!gradient.empty()) {
+        gradients[keys(0)[i]].assign(gradient.begin(), gradient.end());
+      }
+    }
+    slow.ApplyStep(kLearningRate, gradients);
+  }
+  for (std::size_t i = 0; i < kBatchKeys; i += kStride) {
+    const std::vector<float>& expected = slow.At(keys(0)[i]).w;
     for (std::size_t lane = 0; lane < kDimension; ++lane) {
       DCN_CHECK_EQ(pulled_[i * kDimension + lane], expected[lane]);
     }

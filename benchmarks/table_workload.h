@@ -1,8 +1,8 @@
 // One big table of a shard, in this process or behind a server, and frozen batches of 8,192 random
 // keys to pull from it and push to it, one after the other, over and over.
 //
-// Keeps count of the steps, so that the values of any row can be recomputed from the definition of
-// the optimizer, one step at a time.
+// Keeps count of the steps, so that the values of any row can be recomputed, one step at a time, by
+// the tests' slow table.
 #pragma once
 
 #include <array>
@@ -42,8 +42,8 @@ class TableWorkload {
   /// Pushes a gradient for the next batch, and pulls the one behind it.
   void PushPull();
 
-  /// Pulls some rows of the batch that was pushed first and compares each with its first value and
-  /// all the steps since, recomputed. Throws CheckError where a bit differs.
+  /// Pulls some rows of the batch that was pushed first and compares each with a slow table's
+  /// (tests/ps/slow_table.h) after all the steps since. Throws CheckError where a bit differs.
   void CheckRows();
 
   /// First values of a row.
@@ -52,9 +52,8 @@ class TableWorkload {
  private:
   void StartPush(std::span<const ps::RowsToPull> pull);
   [[nodiscard]] std::span<const float> GradientOf(ps::Key key, std::size_t batch) const;
-  [[nodiscard]] std::array<float, kDimension> Recompute(ps::Key key) const;
 
-  const ps::OptimizerOptions optimizer_;
+  ps::TableDefinition definition_;
   ps::ShardClient& client_;
   ps::Step step_ = 0;
   std::array<std::vector<ps::Key>, kBatches> keys_;
