@@ -24,7 +24,8 @@ import json
 import sys
 import tempfile
 
-from worker_process import calm_rounds, machine_load, parser, program, RunError, summary, watch_run
+from worker_process import (calm_rounds, machine_load, parser, program, RunError, source_commit,
+                            summary, watch_run)
 
 _RATIOS = ("time", "wall", "processor")
 
@@ -88,7 +89,8 @@ def main():
     except (RunError, OSError) as error:
         print(f"checkpoint_cost.py: {error}", file=sys.stderr)
         return 1
-    record = {"machine": machine_load.describe_machine(), "every": arguments.every} | rounds
+    record = {"machine": machine_load.describe_machine(), "commit": source_commit(),
+              "every": arguments.every} | rounds
     if calm:
         record |= summaries(calm)
     if not rounds["calm"]:

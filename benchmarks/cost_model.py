@@ -44,7 +44,7 @@ import sys
 import tempfile
 import time
 
-from worker_process import parser, program, run, RunError
+from worker_process import parser, program, run, RunError, source_commit
 
 _WARM_STEPS = 10
 _ROW_BYTES = 32 * 4
@@ -276,7 +276,7 @@ def main():
     print(f"six tables of 1e9 rows, Zipf(1.05): {distinct:.0f} distinct keys of 8,192 draws:")
     large = predict(predicting, large_bytes, dense_bytes)
     arguments.output.write_text(json.dumps({
-        "processors": processors, "constants": constants,
+        "commit": source_commit(), "processors": processors, "constants": constants,
         "constants_elsewhere": predicting, "points": points,
         "median_error": statistics.median(errors), "most_error": max(errors),
         "ml1m": small, "billion_rows": large}, indent=1) + "\n")

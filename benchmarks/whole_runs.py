@@ -21,7 +21,8 @@ import json
 import sys
 import tempfile
 
-from worker_process import calm_rounds, machine_load, parser, program, run, RunError, summary
+from worker_process import (calm_rounds, machine_load, parser, program, run, RunError,
+                            source_commit, summary)
 
 
 def measure(rounds, measure_round, text):
@@ -80,6 +81,7 @@ def main():
     try:
         record = {
             "machine": machine_load.describe_machine(),
+            "commit": source_commit(),
             "scaling": measure_scaling(worker + ["--epochs", "1"], arguments.rounds, threads=2),
             "scaling_alone": measure_scaling(worker + ["--epochs", "1"], arguments.rounds,
                                              threads=1),
@@ -90,7 +92,8 @@ def main():
         print(f"whole_runs.py: {error}", file=sys.stderr)
         return 1
     arguments.output.write_text(json.dumps(record, indent=1) + "\n")
-    return 0 if all(part["calm"] for part in record.values() if "calm" in part) else 1
+    return 0 if all(part["calm"] for part in record.values() if isinstance(part, dict)
+                    and "calm" in part) else 1
 
 
 if __name__ == "__main__":

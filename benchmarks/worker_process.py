@@ -16,6 +16,7 @@ _FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(_FOLDER / "peers"))
 
 import machine_load  # noqa: E402  pylint: disable=wrong-import-position
+from source_commit import source_commit  # noqa: E402  pylint: disable=wrong-import-position
 
 
 class RunError(Exception):

@@ -19,12 +19,12 @@ import datetime
 import json
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 
 import contestants
 import machine_load
+import source_commit
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _MAX_ROUNDS_PER_CALM_ONE = 4  # so many are tried for each round that is asked for
@@ -183,15 +183,9 @@ def compare_experiments(arguments, log):
     return [record], {"ours": ours.command, "theirs": theirs.command}, {}
 
 
-def git_commit():
-    result = subprocess.run(["git", "-C", str(_ROOT), "rev-parse", "HEAD"], capture_output=True,
-                            text=True, check=False)
-    return result.stdout.strip() or "unknown"
-
-
 def main():
     arguments = parse_arguments()
-    machine, commit = machine_load.describe_machine(), git_commit()
+    machine, commit = machine_load.describe_machine(), source_commit.source_commit()
     print(f"{machine['cpu_model']}, {machine['processors']} processors; commit {commit[:12]}")
     compare = compare_experiments if arguments.experiment else compare_fits
     # Kept when something fails: it says why.
