@@ -3,15 +3,20 @@
 # their JSON goes to a folder, one file a program, with the commit in it. At the end one table shows
 # all ratios against the targets (ratios.py).
 #
-#   run.sh [--data DIR] [--peer-python PYTHON] [--output DIR] [--memory-rows N] [--threads N]
-#          [--benchmark_…]
+#   run.sh [--data DIR] [--peer-python PYTHON] [--torch-python PYTHON] [--output DIR]
+#          [--memory-rows N] [--threads N] [--benchmark_…]
 #
 # --data: MovieLens as for dcn_worker (default: synthetic). --output: default
-# build-benchmarks/results. --peer-python: also compare with the reference stack (peers/README.md),
-# which takes an hour, and MovieLens' files for --data. The other options go to every program, for
-# example --benchmark_filter=Training. A table's memory is measured with 10 million rows where 8 GB are
+# build-benchmarks/results; what an earlier run wrote there is removed before anything is measured.
+# --peer-python: also compare with the reference stack (peers/README.md): fits of the three models,
+# DCN in bf16, too, and the fifteen runs. --torch-python: also compare DCN with PyTorch, eager and
+# compiled. Both need MovieLens' files for --data, and take about 50 minutes more than a run without
+# (20 where no round has to be repeated). The other options go to every program, for example
+# --benchmark_filter=Training. A table's memory is measured with 10 million rows where 8 GB are
 # free, else with a million (--memory-rows).
-# Results mean something on a calm machine only.
+# A part that fails, or finds too few calm rounds, does not keep the others from running; it is
+# named at the end. Results mean something on a calm machine only.
+# Exit code: 0 all parts measured; 1 a part or the build failed, or wrong arguments.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,11 +31,16 @@ readonly PROGRAMS=(optimizer_benchmark codec_benchmark communicator_benchmark ta
 readonly BENCHMARK_PACKAGES='
 libbenchmark-dev     -           Google Benchmark
 iperf3               iperf3      what loopback can carry'
+# What a run writes to its folder.
+readonly RESULTS=(command.txt "${PROGRAMS[@]/%/.json}" loopback.json runs.json checkpoints.json
+  cost_model.json movielens-1m-bf16.toml fits.json fits-bf16.json fits-others.json experiment.json
+  experiment-bf16.json pytorch.json pytorch-compiled.json ratios.json ratios.svg)
 
 build=$root/build-benchmarks
 output=$build/results
 data=synthetic
 peer_python=
+torch_python=
 options=()
 while [[ $# -gt 0 ]]; do
   case $1 in
@@ -43,9 +53,13 @@ while [[ $# -gt 0 ]]; do
       output=${1#*=}
       shift
       ;;
-    --data | --peer-python)
+    --data | --peer-python | --torch-python)
       [[ $# -ge 2 ]] || fail "$1: its value is missing"
-      if [[ $1 == --data ]]; then data=$2; else peer_python=$2; fi
+      case $1 in
+        --data) data=$2 ;;
+        --peer-python) peer_python=$2 ;;
+        --torch-python) torch_python=$2 ;;
+      esac
       shift 2
       ;;
     --data=*)
@@ -54,6 +68,10 @@ while [[ $# -gt 0 ]]; do
       ;;
     --peer-python=*)
       peer_python=${1#*=}
+      shift
+      ;;
+    --torch-python=*)
+      torch_python=${1#*=}
       shift
       ;;
     *)
@@ -68,9 +86,30 @@ if [[ ! " ${options[*]-}" == *" --memory-rows"* ]] &&
   options+=(--memory-rows=10000000)
 fi
 
+commit=$(git -C "$root" rev-parse HEAD 2>/dev/null || printf 'unknown')
+readonly commit
 log=$build/run.log
 mkdir -p "$build" "$output"
 : >"$log"
+
+# part NAME COMMAND…: runs the command; where it fails, the others still run, and the name is kept.
+declare -a failed=()
+part() {
+  local name=$1
+  shift
+  "$@" || note_failure "$name"
+}
+
+note_failure() {
+  [[ " ${failed[*]-} " == *" $1 "* ]] || failed+=("$1")
+}
+
+remove_earlier_results() {
+  local name
+  for name in "${RESULTS[@]}"; do
+    rm -f -- "$output/$name"
+  done
+}
 
 build_benchmarks() {
   printf 'Building the benchmarks (output in %s)\n' "$log"
@@ -91,55 +130,83 @@ measure_loopback() {
     loopbacks+=("$json")
   else
     printf 'no figure of loopback: iperf3 failed\n' >&2
+    note_failure iperf3
     kill "$server" 2>/dev/null || true
   fi
   wait "$server" || true
   (IFS=,; printf '[%s]\n' "${loopbacks[*]}") >"$output/loopback.json"
 }
 
+run_program() {
+  "$build/benchmarks/bin/$1" --benchmark_repetitions=5 \
+    --benchmark_display_aggregates_only=true "--benchmark_context=commit=$commit" \
+    "--benchmark_out=$output/$1.json" --benchmark_out_format=json --data "$data" "${options[@]}"
+}
+
 run_benchmarks() {
-  local program commit
-  commit=$(git -C "$root" rev-parse HEAD 2>/dev/null || printf 'unknown')
-  printf 'commit %s: run.sh --data %s %s\n' "$commit" "$data" "${options[*]-}" \
+  local program peers
+  peers=${peer_python:+--peer-python $peer_python }${torch_python:+--torch-python $torch_python }
+  printf 'commit %s: run.sh --data %s %s%s\n' "$commit" "$data" "$peers" "${options[*]-}" \
     >"$output/command.txt"
   for program in "${PROGRAMS[@]}"; do
     printf '\n%s\n' "$program"
     [[ $program != server_benchmark ]] || measure_loopback
-    "$build/benchmarks/bin/$program" --benchmark_repetitions=5 \
-      --benchmark_display_aggregates_only=true "--benchmark_context=commit=$commit" \
-      "--benchmark_out=$output/$program.json" --benchmark_out_format=json --data "$data" "${options[@]}"
+    part "$program" run_program "$program"
     [[ $program != server_benchmark ]] || measure_loopback
   done
 }
 
-# A comparison that finds too few calm rounds says so; the table shows what there is.
+# whole NAME SCRIPT: runs a script of benchmarks/, which writes NAME.
+whole() {
+  part "$1" python3 "$root/benchmarks/$2" --data "$data" --build "$build" --output "$output/$1"
+}
+
+# compare NAME PYTHON OPTION…: runs the comparison with a peer, which writes NAME.
+compare() {
+  local name=$1 python=$2
+  shift 2
+  part "$name" python3 "$root/benchmarks/peers/compare.py" --data "$data" --build "$build" \
+    --peer-python "$python" "$@" --output "$output/$name"
+}
+
 run_whole() {
-  python3 "$root/benchmarks/whole_runs.py" --data "$data" --build "$build" \
-    --output "$output/runs.json" || true
-  python3 "$root/benchmarks/checkpoint_cost.py" --data "$data" --build "$build" \
-    --output "$output/checkpoints.json" || true
-  python3 "$root/benchmarks/cost_model.py" --data "$data" --build "$build" \
-    --output "$output/cost_model.json" || true
-  [[ -n $peer_python ]] || return 0
-  local -a compare=(python3 "$root/benchmarks/peers/compare.py" --data "$data" --build "$build"
-    --peer-python "$peer_python")
+  whole runs.json whole_runs.py
+  whole checkpoints.json checkpoint_cost.py
+  whole cost_model.json cost_model.py
+}
+
+compare_with_peers() {
   local bf16=$output/movielens-1m-bf16.toml
-  sed 's/^\[training\]$/&\nprecision = "bf16"/' "$root/launch/experiments/movielens-1m.toml" >"$bf16"
-  "${compare[@]}" --models dcn --output "$output/fits.json" || true
-  "${compare[@]}" --models dcn --precision bf16 --output "$output/fits-bf16.json" || true
-  "${compare[@]}" --experiment --rounds 5 --output "$output/experiment.json" || true
-  "${compare[@]}" --experiment "$bf16" --rounds 5 --output "$output/experiment-bf16.json" || true
+  if [[ -n $peer_python ]]; then
+    compare fits.json "$peer_python" --models dcn
+    compare fits-bf16.json "$peer_python" --models dcn --precision bf16
+    compare fits-others.json "$peer_python" --models dcn-lowrank dnn --rounds 3
+    compare experiment.json "$peer_python" --experiment --rounds 5
+    sed 's/^\[training\]$/&\nprecision = "bf16"/' "$root/launch/experiments/movielens-1m.toml" \
+      >"$bf16"
+    compare experiment-bf16.json "$peer_python" --experiment "$bf16" --rounds 5
+  fi
+  if [[ -n $torch_python ]]; then
+    compare pytorch.json "$torch_python" --peer pytorch --models dcn --rounds 3
+    compare pytorch-compiled.json "$torch_python" --peer pytorch-compiled --models dcn --rounds 3
+  fi
 }
 
 show_ratios() {
   printf '\n'
-  python3 "$root/benchmarks/ratios.py" "$output"
+  part ratios.json python3 "$root/benchmarks/ratios.py" "$output"
   printf '\nAll figures are in %s\n' "$output"
 }
 
 phase packages ensure_packages "$log" "$BUILD_PACKAGES"$'\n'"$BENCHMARK_PACKAGES" \
   "$OPTIONAL_BUILD_PACKAGES"
 phase build build_benchmarks
+remove_earlier_results
 phase benchmarks run_benchmarks
 phase runs run_whole
+phase peers compare_with_peers
 phase table show_ratios
+if [[ ${#failed[@]} -gt 0 ]]; then
+  printf 'failed: %s\n' "${failed[*]}" >&2
+  exit 1
+fi
