@@ -23,7 +23,8 @@ namespace internal {
 /// `bytes` bytes, above 0, unset, at a cache line; at a huge page, from the size of one on. Throws
 /// std::bad_alloc.
 void* AllocateBlock(std::size_t bytes);
-void FreeBlock(void* memory);
+/// bytes: as when it was allocated; memory may be null.
+void FreeBlock(void* memory, std::size_t bytes);
 
 }  // namespace internal
 
@@ -35,10 +36,8 @@ class AlignedBlock {
  public:
   AlignedBlock() : AlignedBlock(0) {}
   explicit AlignedBlock(std::size_t size)
-      : size_(size),
-        data_(
-            static_cast<T*>(internal::AllocateBlock(std::max<std::size_t>(size, 1) * sizeof(T)))) {}
-  ~AlignedBlock() { internal::FreeBlock(data_); }
+      : size_(size), data_(static_cast<T*>(internal::AllocateBlock(BytesOf(size)))) {}
+  ~AlignedBlock() { internal::FreeBlock(data_, BytesOf(size_)); }
   AlignedBlock(AlignedBlock&& other) noexcept
       : size_(std::exchange(other.size_, 0)), data_(std::exchange(other.data_, nullptr)) {}
   AlignedBlock& operator=(AlignedBlock&& other) noexcept {
@@ -58,6 +57,10 @@ class AlignedBlock {
   }
 
  private:
+  static std::size_t BytesOf(std::size_t size) {
+    return std::max<std::size_t>(size, 1) * sizeof(T);
+  }
+
   std::size_t size_;
   T* data_;
 };

@@ -25,7 +25,9 @@ std::optional<spdlog::level::level_enum> FindLevel(std::string_view name) {
   return std::nullopt;
 }
 
-std::string LevelNames() {
+}  // namespace
+
+std::string LogLevels() {
   std::string names;
   for (const auto& [name, level] : kLevels) {
     if (!names.empty()) names += ", ";
@@ -34,12 +36,10 @@ std::string LevelNames() {
   return names;
 }
 
-}  // namespace
-
 Status CheckLogLevel(std::string_view level) {
   if (FindLevel(level)) return Status();
   return Error(StatusCode::kInvalidArgument, "unknown log level '{}'; valid are {}", level,
-               LevelNames());
+               LogLevels());
 }
 
 Status SetUpLogging(std::string_view program, std::string_view level) {

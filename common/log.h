@@ -1,11 +1,15 @@
 // Logging goes through spdlog's default logger; programs set it up once, in main.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "common/status.h"
 
 namespace dcn {
+
+/// The levels from the most to the least, "trace, debug, …, off".
+std::string LogLevels();
 
 /// kInvalidArgument: `level` is none of SetUpLogging()'s; the message lists them.
 Status CheckLogLevel(std::string_view level);

@@ -151,8 +151,7 @@ CLI::Validator NumberIn(double least, double most) {
 }
 
 void AddLogLevelOption(CLI::App& app, std::string& level) {
-  app.add_option("--log-level", level,
-                 "lines to stderr: trace, debug, info, warning, error, critical or off")
+  app.add_option("--log-level", level, "lines to stderr, from this level up: " + LogLevels())
       ->check(CLI::Validator([](const std::string& text) { return CheckLogLevel(text).message(); },
                              "LEVEL"))
       ->capture_default_str();

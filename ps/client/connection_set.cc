@@ -37,9 +37,14 @@ ConnectionSet::ConnectionSet(std::vector<std::optional<ServerConnection::Options
     connections_.back()->Start(
         [this, place](const Result<Welcome>& welcome) { OnWelcome(place, welcome); });
   }
-  const auto on_exception = [this](std::string_view what) { OnException("the I/O thread", what); };
   thread_ = std::make_unique<NamedThread>(
-      "dcn-client-io", [this, on_exception] { net::RunLoop(io_, on_exception); }, on_exception);
+      "dcn-client-io",
+      [this] {
+        net::RunLoop(io_, [this](std::string_view what) { OnException("the I/O thread", what); });
+      },
+      [](std::string_view what) {
+        spdlog::critical("the client's I/O thread has ended: {}", what);
+      });
 }
 
 ConnectionSet::~ConnectionSet() {

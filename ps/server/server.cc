@@ -118,12 +118,15 @@ class Server::Impl {
     asio::post(io_, [this, call = std::move(call), promise] {
       call(*core_, [promise](T value) { promise->set_value({std::move(value)}); });
     });
-    if (future.wait_until(deadline) != std::future_status::ready) {
-      DCN_RETURN_IF_ERROR(failure());
-      return Error(StatusCode::kDeadlineExceeded, "the server at {} does not answer",
-                   address_.ToString());
+    const bool is_ready = future.wait_until(deadline) == std::future_status::ready;
+    try {
+      if (is_ready) return future.get();
+    } catch (const std::future_error&) {
+      // An exception has left the call, or the loop was stopped before it.
     }
-    return future.get();
+    DCN_RETURN_IF_ERROR(failure());
+    return Error(StatusCode::kDeadlineExceeded, "the server at {} does not answer",
+                 address_.ToString());
   }
 
   template <typename T, typename Call>
@@ -171,7 +174,7 @@ class Server::Impl {
     thread_.reset();
     shards_.clear();
     core_.reset();
-    SetFailure(Status(StatusCode::kUnavailable, "the server was stopped"));
+    (void)SetFailure(Status(StatusCode::kUnavailable, "the server was stopped"));
     return status;
   }
 
@@ -182,13 +185,16 @@ class Server::Impl {
         Error(StatusCode::kInternal, "internal error in {} of the server at {}: {}", where,
               address_.ToString(), what);
     spdlog::critical("{}", failure.message());
-    SetFailure(failure);
-    asio::post(io_, [this, failure] { core_->Fail(failure); });
+    const bool is_first = SetFailure(failure);
+    if (is_first) asio::post(io_, [this, failure] { core_->Fail(failure); });
   }
 
-  void SetFailure(const Status& failure) {
+  // False: there is one already, which stays.
+  bool SetFailure(const Status& failure) {
     const std::lock_guard lock(failure_mutex_);
-    if (failure_.ok()) failure_ = failure;
+    if (!failure_.ok()) return false;
+    failure_ = failure;
+    return true;
   }
 
   const std::uint32_t shard_count_;

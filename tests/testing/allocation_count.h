@@ -1,5 +1,6 @@
-// Counts every allocation of a test program: link dcn_test_allocations, whose operator new and
-// delete replace the standard ones.
+// Counts every allocation of a test program by operator new, which is how this project's code takes
+// all memory (common/aligned_floats.h, too): link dcn_test_allocations, whose operators replace the
+// standard ones.
 #pragma once
 
 #include <cstddef>

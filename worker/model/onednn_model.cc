@@ -34,7 +34,7 @@ template <typename Element>
 struct Workspace {
   using Elements = AlignedBlock<Element>;
   std::vector<Elements> cross_outputs;      // x_1 .. x_L
-  std::vector<Elements> cross_activations;  // a of each cross layer
+  std::vector<Elements> cross_activations;  // a of each cross layer, then z's gradient
   std::vector<Elements> cross_projections;  // x U of each (empty when full)
   std::vector<Elements> deep_outputs;       // of all layers but the last
   // As wide as the widest layer: the last deep layer's output in the first one, then gradients in

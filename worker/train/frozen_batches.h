@@ -25,6 +25,8 @@ class FrozenBatches {
   /// Batches of an epoch; at least 1 where there is a row.
   [[nodiscard]] std::size_t count() const { return plans_.size(); }
 
+  [[nodiscard]] bool is_planned(std::size_t index) const { return plans_[index] != nullptr; }
+
   /// Plans batch `index` unless that is done.
   void Prepare(std::size_t index);
 

@@ -15,6 +15,9 @@ ps::Step TotalSteps(const LoopOptions& options, std::size_t batches) {
 
 namespace {
 
+// Steps for whose losses there is room before the first one.
+constexpr ps::Step kReservedSteps = 4096;
+
 void CloseEpoch(Training& training) {
   const OpenEpoch& epoch = training.open_epoch;
   training.epochs.push_back({epoch.squared_error / static_cast<double>(epoch.rows),
@@ -51,14 +54,18 @@ Result<Training> Train(const LoopOptions& options, FrozenBatches& batches, Train
   const Stopwatch since_start;
   const ps::Step first = step.step() + 1;
   if (first > total) return Ended(std::move(training));
+  training.losses.reserve(std::min(total, first + kReservedSteps));
+  training.epochs.reserve(static_cast<std::size_t>(
+      std::min<ps::Step>(options.epochs, training.epochs.size() + kReservedSteps)));
   if (first < total) batches.Prepare(batch_of(first + 1));
   DCN_RETURN_IF_ERROR(step.Pull(batches.Get(batch_of(first))));
   for (ps::Step t = first; t <= total; ++t) {
     const data::BatchPlan& batch = batches.Get(batch_of(t));
     const data::BatchPlan* const next = t < total ? &batches.Get(batch_of(t + 1)) : nullptr;
-    const auto plan_ahead = [&] {
-      if (t + 2 <= total) batches.Prepare(batch_of(t + 2));
-    };
+    std::function<void()> plan_ahead;  // null from the second epoch on: a step is faster without
+    if (t + 2 <= total && !batches.is_planned(batch_of(t + 2))) {
+      plan_ahead = [&batches, ahead = batch_of(t + 2)] { batches.Prepare(ahead); };
+    }
     const ps::StepFlags flags = hooks != nullptr ? hooks->BeforeStep(t, t == total) : 0;
     DCN_ASSIGN_OR_RETURN(const double squared_error,
                          step.Run(batch, next, options.learning_rate, plan_ahead, flags));

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "common/check.h"
 #include "common/lanes.h"
 
@@ -398,12 +400,13 @@ Result<double> TrainingStep::PushPullAndUpdate(std::size_t batch_rows, float lea
   const std::size_t count = dense_.parameters().size();
   const std::span<float> gradient = dense_gradient_.span().first(count);
   double squared_error = 0;
+  reduction_name_.clear();
+  fmt::format_to(std::back_inserter(reduction_name_), "dense gradients of step {}", step_);
   {
     const TraceSpan span = Span(0, "dense combination");
-    DCN_ASSIGN_OR_RETURN(
-        squared_error,
-        reduction_.Run(LeafCount(batch_rows, options_.cut.slice_rows), node_values, node_errors_,
-                       gradient, "dense gradients of step " + std::to_string(step_)));
+    DCN_ASSIGN_OR_RETURN(squared_error,
+                         reduction_.Run(LeafCount(batch_rows, options_.cut.slice_rows), node_values,
+                                        node_errors_, gradient, reduction_name_));
   }
   pool_.ParallelFor((count + kDenseRange - 1) / kDenseRange, [&](int thread, std::size_t range) {
     const TraceSpan span = Span(thread, "dense update");

@@ -160,6 +160,7 @@ class TrainingStep {
   DenseOptimizer dense_;
   comm::OrderedReduction ordered_reduction_;  // unless the options bring another
   comm::DenseReduction& reduction_;           // of the dense gradients, over ranks
+  std::string reduction_name_;                // for its errors; its memory is reused
   ps::Step step_ = 0;
   ps::StepFlags flags_ = 0;        // of this rank's push
   std::vector<float> step_sizes_;  // by step, from 1

@@ -14,6 +14,9 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -37,6 +40,28 @@ using ::testing::HasSubstr;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMaxBody = std::size_t{4} << 20;
+
+// What one call below was given at most.
+std::atomic<std::size_t> longest_send = 0;
+
+}  // namespace
+
+void NoteSend(const msghdr& message) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < message.msg_iovlen; ++i) bytes += message.msg_iov[i].iov_len;
+  longest_send = std::max(longest_send.load(), bytes);
+}
+
+}  // namespace dcn::net
+
+// In place of the C library's, which Asio calls.
+extern "C" ssize_t sendmsg(int socket, const msghdr* message, int flags) {
+  dcn::net::NoteSend(*message);
+  return ::syscall(SYS_sendmsg, socket, message, flags);
+}
+
+namespace dcn::net {
+namespace {
 
 // One connection under test, served by a loop that the test drives, and a peer that blocks.
 class ConnectionTest : public ::testing::Test {
@@ -229,10 +254,13 @@ TEST_F(ConnectionTest, WritesInOrderAndFinishes) {
 }
 
 TEST_F(ConnectionTest, WritesFramesWholeInPiecesOfEitherLength) {
+  constexpr std::size_t kPiece = 64UL << 10;
+  constexpr std::size_t kLongPiece = 1UL << 20;
   StartWriting();
   std::uint64_t id = 0;
   for (const bool are_long : {false, true}) {
     if (are_long) connection_->WriteLongPieces();
+    longest_send = 0;
     // Around both lengths, and far more than the system keeps for a peer.
     for (const std::size_t count : {(1UL << 16) - kFrameHeaderBytes, (1UL << 16) + 1,
                                     (1UL << 20) - kFrameHeaderBytes, (1UL << 20) + 1, 9UL << 20}) {
@@ -252,6 +280,7 @@ TEST_F(ConnectionTest, WritesFramesWholeInPiecesOfEitherLength) {
       EXPECT_EQ((*frame)->header.request_id, id);
       EXPECT_TRUE((*frame)->body == Bytes(count)) << count;
     }
+    EXPECT_EQ(longest_send.load(), are_long ? kLongPiece : kPiece);
   }
 }
 

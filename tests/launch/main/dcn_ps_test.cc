@@ -364,7 +364,7 @@ TEST_F(DcnPs, RefusesWhatItDoesNotKnow) {
     const CommandResult refused = Run(arguments);
     EXPECT_EQ(refused.exit_code, 2) << arguments[0] << refused.err;
     EXPECT_TRUE(refused.err.starts_with("dcn_ps: ")) << refused.err;
-    if (arguments[0] != "--config") EXPECT_THAT(refused.err, HasSubstr(arguments[0]));
+    EXPECT_THAT(refused.err, HasSubstr(arguments[0] == "--config" ? arguments[1] : arguments[0]));
   }
   EXPECT_THAT(Run({"--help"}).out, AllOf(HasSubstr("--listen"), HasSubstr("--lease")));
   EXPECT_THAT(Run({"--version"}).out, HasSubstr("dcn_ps "));

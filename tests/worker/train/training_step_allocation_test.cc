@@ -1,4 +1,6 @@
-// A training step takes no memory once the steps before it have had batches of its size.
+// A step of the training loop takes no memory once the steps before it have had batches of its size
+// and all batches are planned: in the first epoch a step also plans a later one's batch, which is
+// kept. One process with its shards inside; what other processes are sent takes some small blocks.
 //
 // oneDNN allocates inside of each execution of a primitive (its list of arguments), which nobody
 // outside can change: what its own code allocates is counted apart, and is no more in one step than
@@ -13,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/aligned_floats.h"
 #include "ps/server/local_shard.h"
 #include "ps/server/shard.h"
 #include "tests/testing/allocation_count.h"
@@ -21,6 +24,7 @@
 #include "worker/communicator/local.h"
 #include "worker/model/dense_model.h"
 #include "worker/train/frozen_batches.h"
+#include "worker/train/trainer.h"
 #include "worker/train/training_step.h"
 
 namespace dcn::train {
@@ -67,22 +71,42 @@ TEST_P(TrainingStepAllocationTest, StepsTenToTwentyAllocateNothing) {
   TrainingStep step(spec, {.cut = cut, .optimizer = GetParam().optimizer}, std::move(dense), *model,
                     shards, communicator, pool);
   FrozenBatches batches(dataset, rows, cut, MakeTableLayout(spec, 2));
-  for (std::size_t b = 0; b < batches.count(); ++b) batches.Prepare(b);
+  ASSERT_LT(batches.count() + 2, kFirstStep) << "each is planned by then";
+
+  struct Seen {
+    testing::AllocationCount count;  // after the step
+    std::size_t rows = 0;
+  };
+  std::vector<Seen> seen;
+  seen.reserve(kLastStep);
+  const auto observer = [&](const Progress& progress) {
+    seen.push_back({testing::CountAllocations(), progress.rows});
+    return true;
+  };
+  const LoopOptions loop = {.epochs = 100, .max_steps = kLastStep, .learning_rate = 0.01F};
+  ASSERT_TRUE(Train(loop, batches, step, observer).ok());
+  ASSERT_EQ(seen.size(), kLastStep);
 
   std::map<std::size_t, std::size_t> library_takes;  // by the batch's rows
-  ASSERT_TRUE(step.Pull(batches.Get(0)).ok());
-  for (std::size_t t = 1; t <= kLastStep; ++t) {
-    const data::BatchPlan& batch = batches.Get((t - 1) % batches.count());
-    const data::BatchPlan& next = batches.Get(t % batches.count());
-    const testing::AllocationCount before = testing::CountAllocations();
-    ASSERT_TRUE(step.Run(batch, &next, 0.01F).ok());
-    const testing::AllocationCount after = testing::CountAllocations();
-    if (t < kFirstStep) continue;
-    EXPECT_EQ(after.allocations - before.allocations, 0U) << "step " << t;
+  for (std::size_t t = kFirstStep; t <= kLastStep; ++t) {
+    const Seen& before = seen[t - 2];
+    const Seen& after = seen[t - 1];
+    EXPECT_EQ(after.count.allocations - before.count.allocations, 0U) << "step " << t;
     if (GetParam().threads > 1) continue;  // what each thread's first product takes comes by chance
-    const std::size_t by_library = after.by_library - before.by_library;
-    EXPECT_EQ(by_library, library_takes.try_emplace(batch.rows(), by_library).first->second)
+    const std::size_t by_library = after.count.by_library - before.count.by_library;
+    EXPECT_EQ(by_library, library_takes.try_emplace(after.rows, by_library).first->second)
         << "step " << t;
+  }
+}
+
+TEST(AllocationCountTest, SeesTheBlocksOfKernelsAndTables) {
+  DCN_SKIP_WITHOUT_ALLOCATION_COUNT();
+  for (const std::size_t size : {1U, 1U << 20U}) {  // in huge pages, too
+    const testing::AllocationCount before = testing::CountAllocations();
+    { const AlignedFloats floats(size); }
+    const testing::AllocationCount after = testing::CountAllocations();
+    EXPECT_EQ(after.allocations - before.allocations, 1U);
+    EXPECT_EQ(after.releases - before.releases, 1U);
   }
 }
 
