@@ -26,7 +26,7 @@ struct ServerOptions {
   std::chrono::milliseconds reconnect_grace{3000};  // a rank may be gone for so long
   std::string checkpoint_root{};  // below which jobs may have snapshots written; empty: nowhere
   // Whether the server is the job's own, in a worker's process: a job's end by force is no warning
-  // then, and answers take turns with the worker's own requests (net::Connection::WriteLongPieces).
+  // then, and answers are not written in long pieces (net::Connection::WriteLongPieces).
   bool is_hosted = false;
   std::chrono::milliseconds hello_timeout{5000};  // a connection without a hello is closed
   net::Heartbeat heartbeat{};                     // of ranks on connections

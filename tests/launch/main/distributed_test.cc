@@ -204,6 +204,9 @@ TEST_F(Distributed, TraceOfOneProcessHasARowForEachThreadAndShard) {
   EXPECT_EQ(rows,
             (std::vector<std::string>{"thread 0", "thread 1", "shard 0", "shard 1", "shard 2"}));
   EXPECT_EQ(SpansOf(trace, "slice").size(), 12U);
+  // Ten batches, two of them planned before the first step: nothing is planned twice, nor called to
+  // be planned, which keeps a step from computing leaves in pairs.
+  EXPECT_EQ(SpansOf(trace, "plan").size(), 8U);
 }
 
 TEST_F(Distributed, NamesATraceFileThatCannotBeWrittenBeforeItTrains) {
