@@ -10,8 +10,8 @@
 # build-benchmarks/results; what an earlier run wrote there is removed before anything is measured.
 # --peer-python: also compare with the reference stack (peers/README.md): fits of the three models,
 # DCN in bf16, too, and the fifteen runs. --torch-python: also compare DCN with PyTorch, eager and
-# compiled. Both need MovieLens' files for --data, and take about 50 minutes more than a run without
-# (20 where no round has to be repeated). The other options go to every program, for example
+# compiled. Both need MovieLens' files for --data, and take 25 minutes more than the quarter of an hour
+# of a run without, or more where rounds have to be repeated. The other options go to every program, for example
 # --benchmark_filter=Training. A table's memory is measured with 10 million rows where 8 GB are
 # free, else with a million (--memory-rows).
 # A part that fails, or finds too few calm rounds, does not keep the others from running; it is
