@@ -7,7 +7,7 @@ scaling   two workers of one thread each under mpirun, against one process with 
           turns; the ratio of the training loops' rows/s. Both must come to the same digest. mpirun
           binds as it does by itself: each of two workers to a core. (With --bind-to none the system
           moves their threads, and now and then has two of them wait for one core while the other
-          idles: the ratio was .04 to .06 lower.)
+          idles: the ratio was up to .06 lower.)
 start-up  from exec to the first step, from the ratings' text and from the encoded cache: the wall
           time of a run of one step, less what the run itself counted from its first step on. The
           end of the process counts as start-up, so the figure is an upper bound.
