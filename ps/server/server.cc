@@ -118,15 +118,17 @@ class Server::Impl {
     asio::post(io_, [this, call = std::move(call), promise] {
       call(*core_, [promise](T value) { promise->set_value({std::move(value)}); });
     });
-    const bool is_ready = future.wait_until(deadline) == std::future_status::ready;
-    try {
-      if (is_ready) return future.get();
-    } catch (const std::future_error&) {
-      // An exception has left the call, or the loop was stopped before it.
+    if (future.wait_until(deadline) != std::future_status::ready) {
+      DCN_RETURN_IF_ERROR(failure());
+      return Error(StatusCode::kDeadlineExceeded, "the server at {} does not answer",
+                   address_.ToString());
     }
-    DCN_RETURN_IF_ERROR(failure());
-    return Error(StatusCode::kDeadlineExceeded, "the server at {} does not answer",
-                 address_.ToString());
+    try {
+      return future.get();
+    } catch (const std::future_error&) {  // an exception has left the call: OnException says which
+      return Error(StatusCode::kInternal, "internal error in the server at {}: it gave no answer",
+                   address_.ToString());
+    }
   }
 
   template <typename T, typename Call>

@@ -8,14 +8,8 @@ source_root=$1
 folder=$(mktemp -d)
 readonly source_root folder
 trap 'rm -rf "$folder"' EXIT
-failures=0
-assertions=0
-
-# stand_in PATH: makes a command of that name from the script on stdin.
-stand_in() {
-  { printf '#!/bin/bash\n'; cat; } >"$folder/$1"
-  chmod +x "$folder/$1"
-}
+# shellcheck source=tests/program/check.sh
+source "${BASH_SOURCE[0]%/*}/check.sh"
 
 programs=$(sed -n '/^readonly PROGRAMS=(/,/)/p' "$source_root/benchmarks/run.sh" |
   grep -oE '[a-z]+_benchmark')
@@ -69,25 +63,10 @@ run() {
     >"$folder/output" 2>&1 </dev/null || status=$?
 }
 
-# check CLAIM COMMAND…: counts a failure when the command fails.
-check() {
-  local claim=$1
-  shift
-  assertions=$((assertions + 1))
-  if ! "$@"; then
-    failures=$((failures + 1))
-    printf 'FAILED: %s\n  not so: %s\n  output:\n' "$claim" "$*"
-    sed 's/^/    /' "$folder/output"
-  fi
-}
-status_is() { [[ $status -eq $1 ]]; }
-prints() { grep -qE -- "$1" "$folder/output"; }
+shows() { grep -qE -- "$1" "$folder/output"; }  # prints, by a pattern
 calls() { grep -qE -- "$1" "$folder/calls"; }
-never_calls() { ! calls "$1"; }
 records() { grep -qE -- "$1" "$folder/out/ratios.json"; }
 in_chart() { grep -qF -- "$1" "$folder/out/ratios.svg"; }
-not_in_chart() { ! in_chart "$1"; }
-is_not_there() { [[ ! -e $folder/out/$1 ]]; }
 
 readonly FIT="DCN against the reference stack's fit, fp32"
 readonly SCALING='2 workers x 1 thread against 1 process x 2 threads'
@@ -96,9 +75,9 @@ set_up
 run
 claim='measures every part and shows the table'
 check "$claim" status_is 0
-check "$claim" prints "^$SCALING +>= 0.9 +0.95 \(0.90 to 1.00\) +met$"
+check "$claim" shows "^$SCALING +>= 0.9 +0.95 \(0.90 to 1.00\) +met$"
 check "$claim" in_chart "$SCALING"
-check 'runs no peer unless it is asked to' never_calls compare.py
+check 'runs no peer unless it is asked to' fails calls compare.py
 
 set_up
 run --peer-python tf --torch-python=torch
@@ -107,7 +86,7 @@ check "$claim" status_is 0
 check "$claim" calls '--peer-python tf --models dcn-lowrank dnn --rounds 3 .*/fits-others.json$'
 check "$claim" calls '--peer-python torch --peer pytorch --models dcn --rounds 3 .*/pytorch.json$'
 check "$claim" calls '--peer pytorch-compiled --models dcn --rounds 3 .*/pytorch-compiled.json$'
-check "$claim" prints '^DCN against PyTorch 2.13.0, eager +2.50'
+check "$claim" shows '^DCN against PyTorch 2.13.0, eager +2.50'
 check "$claim" grep -qF -- '--peer-python tf --torch-python torch' "$folder/out/command.txt"
 
 set_up
@@ -116,39 +95,38 @@ cp "$folder/json" "$folder/out/fits.json"
 run --peer-python tf
 claim='names the parts that failed, and measures the others'
 check "$claim" status_is 1
-check "$claim" prints '^failed: roof_benchmark fits.json$'
+check "$claim" shows '^failed: roof_benchmark fits.json$'
 check "$claim" calls '/experiment-bf16.json$'
-check 'shows no figure of an earlier run' prints "^$FIT +>= 1.9 +not measured$"
+check 'shows no figure of an earlier run' shows "^$FIT +>= 1.9 +not measured$"
 check 'removes nothing that is not its own' test -e "$folder/out/mine.txt"
 
 set_up
 cp "$folder/json" "$folder/out/fits.json"
 run
-check 'leaves no comparison of an earlier run' is_not_there fits.json
+check 'leaves no comparison of an earlier run' fails test -e "$folder/out/fits.json"
 
 set_up
 sed -i 's/"complaints": \[\]/"complaints": ["only 2 of 5 rounds were calm"]/' "$folder/json"
 run --peer-python tf
 claim='counts no comparison that compare.py complains of'
-check "$claim" prints "^$FIT +>= 1.9 +2.50 .* not counted: only 2 of 5 rounds were calm$"
+check "$claim" shows "^$FIT +>= 1.9 +2.50 .* not counted: only 2 of 5 rounds were calm$"
 check "$claim" records '"not_counted": "only 2 of 5 rounds were calm"'
-check "$claim" not_in_chart "$FIT"
+check "$claim" fails in_chart "$FIT"
 check "$claim" in_chart "$SCALING"
 
 set_up
 sed -i 's/"rounds": \[\], "calm": true/"rounds": [{"dropped": true}], "calm": false/' "$folder/json"
 run
 claim='counts no figure of too few calm rounds'
-check "$claim" prints "^$SCALING .* not counted: too few calm rounds, 0 of 1$"
-check "$claim" not_in_chart "$SCALING"
+check "$claim" shows "^$SCALING .* not counted: too few calm rounds, 0 of 1$"
+check "$claim" fails in_chart "$SCALING"
 
 set_up
 run
 sed -i 's/"abc"/"def"/' "$folder/out/checkpoints.json"
 printf '{"benchmarks": [' >"$folder/out/roof_benchmark.json"
 python3 "$folder/repo/benchmarks/ratios.py" "$folder/out" >"$folder/output" 2>&1 || true
-check 'says which file is of which commit' prints '^  checkpoints.json: def$'
-check 'says which file is broken' prints 'roof_benchmark.json is not JSON'
+check 'says which file is of which commit' shows '^  checkpoints.json: def$'
+check 'says which file is broken' shows 'roof_benchmark.json is not JSON'
 
-printf '%d assertions, %d failed\n' "$assertions" "$failures"
-[[ $failures -eq 0 && $assertions -gt 0 ]]
+conclude

@@ -8,14 +8,8 @@ source_root=$1
 folder=$(mktemp -d)
 readonly source_root folder
 trap 'rm -rf "$folder"' EXIT
-failures=0
-assertions=0
-
-# stand_in NAME: makes a command of that name from the script on stdin.
-stand_in() {
-  { printf '#!/bin/bash\n'; cat; } >"$folder/bin/$1"
-  chmod +x "$folder/bin/$1"
-}
+# shellcheck source=tests/program/check.sh
+source "${BASH_SOURCE[0]%/*}/check.sh"
 
 # set_up: a fresh copy with everything installed, a network, and a build that works.
 set_up() {
@@ -28,10 +22,10 @@ set_up() {
   # all but for those in "unknown".
   sed -nE 's/^([a-z0-9+.-]+) +(-|[a-z+-]+) +.*/\1/p' "$source_root/launch/packages.sh" \
     >"$folder/packages"
-  stand_in dpkg-query <<STAND_IN
+  stand_in bin/dpkg-query <<STAND_IN
 grep -vxF -f "$folder/missing" "$folder/packages" | sed 's/\$/ installed/'
 STAND_IN
-  stand_in apt-cache <<STAND_IN
+  stand_in bin/apt-cache <<STAND_IN
 shift
 for name; do
   printf '%s:\n  Installed: (none)\n' "\$name"
@@ -39,26 +33,26 @@ for name; do
   printf '  Candidate: %s\n  Version table:\n     1.0 500\n' "\$candidate"
 done
 STAND_IN
-  stand_in apt-get <<STAND_IN
+  stand_in bin/apt-get <<STAND_IN
 echo "apt-get \$*" >>"$folder/calls"
 STAND_IN
-  stand_in sudo <<STAND_IN
+  stand_in bin/sudo <<STAND_IN
 [[ ! -e "$folder/no-sudo" ]] || exit 1
 [[ \$1 != -n ]] || shift
 exec "\$@"
 STAND_IN
-  stand_in cmake <<STAND_IN
+  stand_in bin/cmake <<STAND_IN
 echo "cmake \$*" >>"$folder/calls"
 [[ ! -e "$folder/broken-build" ]] || { echo 'x.cc:1: it does not compile'; exit 1; }
 mkdir -p "$folder/repo/build/bin"
 cp "$folder/bin/dcn_data" "$folder/bin/dcn_sweep" "$folder/repo/build/bin/"
 STAND_IN
-  stand_in ctest <<STAND_IN
+  stand_in bin/ctest <<STAND_IN
 echo "ctest \$*" >>"$folder/calls"
 echo '100% tests passed, 0 tests failed out of 1'
 exit \$(cat "$folder/ctest-status" 2>/dev/null || echo 0)
 STAND_IN
-  stand_in dcn_data <<STAND_IN
+  stand_in bin/dcn_data <<STAND_IN
 echo "dcn_data \$*" >>"$folder/calls"
 [[ ! -e "$folder/no-network" ]] || { echo 'error: no network' >&2; exit 4; }
 [[ ! -e "$folder/fetch-status" ]] || { echo 'dcn_data: why' >&2; exit \$(cat "$folder/fetch-status"); }
@@ -70,7 +64,7 @@ for break in "$folder"/break-*; do  # the download breaks off, once for each of 
 done
 mkdir -p "\$4/ml-1m"
 STAND_IN
-  stand_in dcn_sweep <<STAND_IN
+  stand_in bin/dcn_sweep <<STAND_IN
 echo "dcn_sweep \$*" >>"$folder/calls"
 exit \$(cat "$folder/sweep-status" 2>/dev/null || echo 0)
 STAND_IN
@@ -89,21 +83,12 @@ run() {
     >"$folder/output" 2>&1 </dev/null || status=$?
 }
 
-# check CLAIM COMMAND…: counts a failure when the command fails.
-check() {
-  local claim=$1
-  shift
-  assertions=$((assertions + 1))
-  if ! "$@"; then
-    failures=$((failures + 1))
-    printf 'FAILED: %s\n  not so: %s\n  output:\n' "$claim" "$*"
-    sed 's/^/    /' "$folder/output"
-    printf '  calls:\n'
-    sed 's/^/    /' "$folder/calls"
-  fi
+show_state() {
+  printf '  output:\n'
+  sed 's/^/    /' "$folder/output"
+  printf '  calls:\n'
+  sed 's/^/    /' "$folder/calls"
 }
-status_is() { [[ $status -eq $1 ]]; }
-prints() { grep -qF -- "$1" "$folder/output"; }
 calls() { grep -qF -- "$1" "$folder/calls"; }
 never_calls() { ! calls "$1"; }
 
@@ -268,5 +253,4 @@ echo 8 >"$folder/ctest-status"
 run test.sh
 check "ends with ctest's exit code" status_is 8
 
-printf '%d assertions, %d failed\n' "$assertions" "$failures"
-[[ $failures -eq 0 && $assertions -gt 0 ]]
+conclude

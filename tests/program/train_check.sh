@@ -10,8 +10,8 @@ folder=$(mktemp -d)
 readonly folder
 readonly mark=DCN_TRAIN_TEST=$folder
 mkdir "$folder/tmp" "$folder/a b"
-failures=0
-assertions=0
+# shellcheck source=tests/program/check.sh
+source "${BASH_SOURCE[0]%/*}/check.sh"
 # Open MPI refuses to start for root unless it is told twice.
 [[ $EUID -ne 0 ]] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_mpi_yield_when_idle=1 DCN_RSH=
@@ -158,26 +158,16 @@ end_after() {
     digest_is "$(one_process_digest "${long[@]}" --max-steps "$1")"
 }
 
-# check CLAIM COMMAND…: counts a failure when the command fails.
-check() {
-  local claim=$1
-  shift
-  assertions=$((assertions + 1))
-  if ! "$@"; then
-    failures=$((failures + 1))
-    printf 'FAILED: %s\n  not so: %s\n  exit code %s, left:\n' "$claim" "$*" "${status-}"
-    local process
-    for process in $(marked '*'); do
-      printf '    %s %s\n' "$process" "$(tr '\0' ' ' <"/proc/$process/cmdline")"
-    done
-    find "$folder/tmp" -maxdepth 2 | sed 's/^/    /'
-    printf '  output:\n'
-    tail -n 40 "$folder/output" | sed 's/^/    /'
-  fi
+show_state() {
+  local process
+  printf '  exit code %s, left:\n' "${status-}"
+  for process in $(marked '*'); do
+    printf '    %s %s\n' "$process" "$(tr '\0' ' ' <"/proc/$process/cmdline")"
+  done
+  find "$folder/tmp" -maxdepth 2 | sed 's/^/    /'
+  printf '  output:\n'
+  tail -n 40 "$folder/output" | sed 's/^/    /'
 }
-status_is() { [[ $status -eq $1 ]]; }
-fails() { ! "$@"; }
-prints() { grep -qF -- "$1" "$folder/output"; }
 digest_is() { [[ -n $1 && $(sed -n 's/^parameter digest //p' "$folder/output") == "$1" ]]; }
 
 # check_clean CLAIM: that a run left nothing: processes first, which may take a moment to go.
@@ -195,8 +185,3 @@ trap end_all EXIT
 
 # one_process_digest ARGUMENT…: what a run has to end with, however it is distributed.
 one_process_digest() { "$bin/dcn_worker" "$@" 2>/dev/null | sed -n 's/^parameter digest //p'; }
-
-conclude() {
-  printf '%d assertions, %d failed\n' "$assertions" "$failures"
-  [[ $failures -eq 0 && $assertions -gt 0 ]]
-}

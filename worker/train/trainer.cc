@@ -15,9 +15,6 @@ ps::Step TotalSteps(const LoopOptions& options, std::size_t batches) {
 
 namespace {
 
-// Steps for whose losses there is room before the first one.
-constexpr ps::Step kReservedSteps = 4096;
-
 void CloseEpoch(Training& training) {
   const OpenEpoch& epoch = training.open_epoch;
   training.epochs.push_back({epoch.squared_error / static_cast<double>(epoch.rows),

@@ -21,9 +21,6 @@ constexpr std::size_t kDenseRange = 2048;
 // Leaves are computed in pairs where there are so many for each thread.
 constexpr std::uint32_t kLeavesToPair = 4;
 
-// Steps without an allocation for their rates.
-constexpr std::size_t kReservedSteps = 4096;
-
 // Rows of tables and of gradients are read from all over a batch: they are fetched before, so many
 // ratings, or occurrences of a row in ratings, ahead.
 constexpr std::size_t kRatingsAhead = 8;
@@ -400,13 +397,13 @@ Result<double> TrainingStep::PushPullAndUpdate(std::size_t batch_rows, float lea
   const std::size_t count = dense_.parameters().size();
   const std::span<float> gradient = dense_gradient_.span().first(count);
   double squared_error = 0;
-  reduction_name_.clear();
-  fmt::format_to(std::back_inserter(reduction_name_), "dense gradients of step {}", step_);
+  fmt::memory_buffer what;  // in place: a string would take memory in every step
+  fmt::format_to(std::back_inserter(what), "dense gradients of step {}", step_);
   {
     const TraceSpan span = Span(0, "dense combination");
     DCN_ASSIGN_OR_RETURN(squared_error,
                          reduction_.Run(LeafCount(batch_rows, options_.cut.slice_rows), node_values,
-                                        node_errors_, gradient, reduction_name_));
+                                        node_errors_, gradient, {what.data(), what.size()}));
   }
   pool_.ParallelFor((count + kDenseRange - 1) / kDenseRange, [&](int thread, std::size_t range) {
     const TraceSpan span = Span(thread, "dense update");

@@ -43,6 +43,9 @@ std::vector<ps::TableDefinition> TableDefinitions(const model::ModelSpec& spec, 
 /// The same tables as batches are planned for.
 data::TableLayout MakeTableLayout(const model::ModelSpec& spec, std::uint32_t shard_count);
 
+/// Steps for which a run has room, for its rates and losses, before the first of them.
+inline constexpr std::size_t kReservedSteps = 4096;
+
 struct StepOptions {
   BatchCut cut;  // of the batches that will come
   ps::OptimizerOptions optimizer = ps::AdamOptions{};
@@ -160,7 +163,6 @@ class TrainingStep {
   DenseOptimizer dense_;
   comm::OrderedReduction ordered_reduction_;  // unless the options bring another
   comm::DenseReduction& reduction_;           // of the dense gradients, over ranks
-  std::string reduction_name_;                // for its errors; its memory is reused
   ps::Step step_ = 0;
   ps::StepFlags flags_ = 0;        // of this rank's push
   std::vector<float> step_sizes_;  // by step, from 1

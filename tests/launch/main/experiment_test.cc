@@ -41,14 +41,15 @@ struct Bounds {
   }                                                                                    \
   static_assert(true)
 
-nlohmann::json RunSweep(const std::string& experiment, const std::string& data,
+std::filesystem::path ExperimentFile(const std::string& name) {
+  return std::filesystem::path(std::getenv("DCN_SOURCE_DIR")) / "launch/experiments" / name;
+}
+
+nlohmann::json RunSweep(const std::filesystem::path& experiment, const std::string& data,
                         const std::filesystem::path& output,
                         const std::vector<std::string>& more = {}) {
-  // An absolute path stays.
-  const std::filesystem::path file =
-      std::filesystem::path(std::getenv("DCN_SOURCE_DIR")) / "launch/experiments" / experiment;
   std::vector<std::string> arguments = {
-      testing::BuiltProgram("dcn_sweep"), file, "--data", data, "--output", output};
+      testing::BuiltProgram("dcn_sweep"), experiment, "--data", data, "--output", output};
   arguments.insert(arguments.end(), more.begin(), more.end());
   const auto sweep = testing::RunCommand(arguments, std::chrono::seconds(1500));
   EXPECT_EQ(sweep.exit_code, 0) << sweep.err;
@@ -96,7 +97,7 @@ testing::BlockNormMaps ExpectMapsOfTheModels(const nlohmann::json& summary,
 TEST(Experiment, LandsOnTheReferenceOnMovieLens1M) {
   DCN_REQUIRE_DATA("DCN_ML1M_DIR");
   const TemporaryFolder folder;
-  const nlohmann::json summary = RunSweep("movielens-1m.toml", data, folder.path());
+  const nlohmann::json summary = RunSweep(ExperimentFile("movielens-1m.toml"), data, folder.path());
   ASSERT_FALSE(HasFailure());
   // Without a cross layer the spread over seeds is wide: see the test over fifteen seeds below.
   ExpectWithin(summary,
@@ -119,7 +120,8 @@ TEST(Experiment, LandsOnTheReferenceWithoutCrossLayersOverFifteenSeeds) {
   const TemporaryFolder folder;
   std::vector<std::string> more = {"--variants", "dnn", "--seeds"};
   for (int seed = 1; seed <= 15; ++seed) more.push_back(std::to_string(seed));
-  const nlohmann::json summary = RunSweep("movielens-1m.toml", data, folder.path(), more);
+  const nlohmann::json summary =
+      RunSweep(ExperimentFile("movielens-1m.toml"), data, folder.path(), more);
   ASSERT_FALSE(HasFailure());
   ExpectWithin(summary, {{"dnn", {.935, .952}}}, 15);
 }
@@ -127,7 +129,8 @@ TEST(Experiment, LandsOnTheReferenceWithoutCrossLayersOverFifteenSeeds) {
 TEST(Experiment, LandsOnTheReferenceOnMovieLens100K) {
   DCN_REQUIRE_DATA("DCN_ML100K_DIR");
   const TemporaryFolder folder;
-  const nlohmann::json summary = RunSweep("movielens-100k.toml", data, folder.path());
+  const nlohmann::json summary =
+      RunSweep(ExperimentFile("movielens-100k.toml"), data, folder.path());
   ASSERT_FALSE(HasFailure());
   ExpectWithin(summary,
                {{"dcn", {.929, .941}}, {"dcn-lowrank", {.929, .941}}, {"dnn", {.929, .941}}});
@@ -152,11 +155,11 @@ TEST(Experiment, Bf16IsWithinOneStandardDeviationOfFp32OnMovieLens1M) {
   if (possible.exit_code == 2) GTEST_SKIP() << possible.err;
   // Without cross layers the spread over seeds is too wide for five of them.
   const std::vector<std::string> variants = {"--variants", "dcn", "dcn-lowrank"};
-  const nlohmann::json fp32 = RunSweep("movielens-1m.toml", data, folder.path() / "fp32", variants);
+  const nlohmann::json fp32 =
+      RunSweep(ExperimentFile("movielens-1m.toml"), data, folder.path() / "fp32", variants);
   ASSERT_FALSE(HasFailure());
 
-  std::string experiment = ReadText(std::string(std::getenv("DCN_SOURCE_DIR")) +
-                                    "/launch/experiments/movielens-1m.toml");
+  std::string experiment = ReadText(ExperimentFile("movielens-1m.toml"));
   const std::string section = "[training]\n";
   const std::size_t place = experiment.find(section);
   ASSERT_NE(place, std::string::npos);
